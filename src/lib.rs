@@ -1,0 +1,14 @@
+//! `infra` reconciles one environment with its YAML: Postgres clusters, what is inside them, and who may use it.
+//!
+//! ```text
+//! environments/*.yaml --config--> Environment --compose--> Desired
+//! the servers         --providers/resources: read--------> World
+//! plan(&Desired, &World) -> Plan                 pure; no client, clock, randomness or log in it
+//! guard(&Plan, &Limits) -> findings              pure
+//! PlanView::of(&Plan) -> text | markdown | json  one view, three short renderers
+//! apply(&Plan, &Live<ReadWrite>, &observer)      decides nothing; every step is already in the plan
+//! ```
+//!
+//! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
+
+pub mod model;

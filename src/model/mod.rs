@@ -1,0 +1,8 @@
+//! Names of things and what an environment declares. No I/O, and nothing above is known here.
+
+pub mod address;
+pub mod duration;
+pub mod environment;
+pub mod secret;
+
+pub use address::Address;
