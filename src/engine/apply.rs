@@ -332,7 +332,7 @@ impl<'a, R: Resource> Schedule<'a, R> {
 }
 
 fn unit<R: Resource>(step: &Step<R>) -> String {
-    let resource = step.action.new().or(step.action.old());
+    let resource = step.action.wanted().or(step.action.existing());
     resource.and_then(Resource::unit).unwrap_or_else(|| step.address.to_string())
 }
 

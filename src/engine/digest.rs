@@ -1,6 +1,9 @@
 //! The digest of a plan: what a reviewer approves, and what apply holds itself to.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -49,5 +52,9 @@ pub fn digest<R: Resource>(environment: &str, plan: &Plan<R>) -> Result<Digest, 
     // Maps of `serde_json` are sorted by key, so equal values have equal bytes.
     let text = json!({"format": 1, "environment": environment, "changes": changes}).to_string();
     let hash = Sha256::digest(text.as_bytes());
-    Ok(Digest(hash.iter().map(|byte| format!("{byte:02x}")).collect()))
+    let mut hex = String::with_capacity(64);
+    for byte in hash {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(Digest(hex))
 }

@@ -47,7 +47,7 @@ impl<R> Action<R> {
     }
 
     /// What it leads to; for a deletion and a hold, nothing.
-    pub fn new(&self) -> Option<&R> {
+    pub fn wanted(&self) -> Option<&R> {
         match self {
             Self::Create { new } | Self::Update { new, .. } | Self::Replace { new, .. } => Some(new),
             Self::Keep | Self::Delete { .. } | Self::Hold { .. } => None,
@@ -55,7 +55,7 @@ impl<R> Action<R> {
     }
 
     /// What it starts from, if that exists.
-    pub fn old(&self) -> Option<&R> {
+    pub fn existing(&self) -> Option<&R> {
         match self {
             Self::Update { old, .. } | Self::Replace { old, .. } | Self::Delete { old } => Some(old),
             Self::Keep | Self::Create { .. } | Self::Hold { .. } => None,
