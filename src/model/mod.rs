@@ -3,6 +3,7 @@
 pub mod address;
 pub mod duration;
 pub mod environment;
+pub mod mark;
 pub mod secret;
 
 pub use address::Address;
