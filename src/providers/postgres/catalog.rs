@@ -21,12 +21,26 @@ pub struct Catalog {
     /// By name; or why it could not be read.
     pub databases: BTreeMap<String, Result<Database, String>>,
     names: BTreeMap<Oid, String>,
+    settings: BTreeMap<Oid, BTreeMap<Oid, Vec<String>>>,
 }
 
 impl Catalog {
-    pub fn new(cluster: &str, shared: Shared, databases: BTreeMap<String, Result<Database, String>>) -> Self {
+    pub fn new(
+        cluster: &str,
+        mut shared: Shared,
+        databases: BTreeMap<String, Result<Database, String>>,
+    ) -> Self {
         let names = shared.roles.iter().map(|role| (role.oid, role.name.clone())).collect();
-        Self { cluster: cluster.into(), shared, databases, names }
+        let mut settings: BTreeMap<Oid, BTreeMap<Oid, Vec<String>>> = BTreeMap::new();
+        for (database, role, texts) in std::mem::take(&mut shared.settings) {
+            settings.entry(database).or_default().insert(role, texts);
+        }
+        Self { cluster: cluster.into(), shared, databases, names, settings }
+    }
+
+    /// Settings in one database (0: in all), by role (0: for all), each as `name=value` texts.
+    pub fn settings(&self, database: Oid) -> impl Iterator<Item = (Oid, &[String])> {
+        self.settings.get(&database).into_iter().flatten().map(|(role, texts)| (*role, texts.as_slice()))
     }
 
     /// A role's name; a role dropped while we read keeps its number.
@@ -54,9 +68,9 @@ pub struct Shared {
     pub members: Vec<Member>,
     #[serde(deserialize_with = "nullable")]
     pub databases: Vec<DatabaseEntry>,
-    /// Database (0: all), role (0: all), and `name=value` texts.
+    /// Database, role, texts; [`Catalog::settings`] has them once a catalog is made.
     #[serde(deserialize_with = "nullable")]
-    pub settings: Vec<(Oid, Oid, Vec<String>)>,
+    settings: Vec<(Oid, Oid, Vec<String>)>,
     /// Database (0: shared), role, `o` for owns, `a` for holds grants, `r` for stands in a policy; and how many objects.
     #[serde(deserialize_with = "nullable")]
     pub dependencies: Vec<(Oid, Oid, char, u64)>,
@@ -141,6 +155,8 @@ pub struct Relations {
     /// `pg_class.relkind`.
     pub kind: char,
     pub owner: Oid,
+    /// A sequence that belongs to a column.
+    pub linked: bool,
     pub names: Vec<String>,
     #[serde(deserialize_with = "nullable")]
     pub acl: Acl,

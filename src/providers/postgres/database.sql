@@ -16,16 +16,20 @@ SELECT json_build_object(
       SELECT 1 FROM extension e WHERE e.classid = 'pg_namespace'::regclass AND e.objid = n.oid)),
   'relations', (
     SELECT json_agg(json_build_object(
-      'schema', g.schema, 'kind', g.kind, 'owner', g.owner, 'names', g.names,
+      'schema', g.schema, 'kind', g.kind, 'owner', g.owner, 'linked', g.linked, 'names', g.names,
       'acl', (SELECT json_agg(json_build_array(a.grantor::int8, a.grantee::int8, a.privilege_type, a.is_grantable))
               FROM aclexplode(coalesce(g.acl, acldefault(CASE WHEN g.kind = 'S' THEN 's' ELSE 'r' END::"char", g.owner::oid))) a)))
     FROM (
       SELECT n.nspname AS schema, c.relkind AS kind, c.relowner::int8 AS owner, c.relacl AS acl,
+             -- A sequence that a column owns changes its owner with the table, and only so.
+             c.relkind = 'S' AND EXISTS (
+               SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+               AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS linked,
              array_agg(c.relname::text) AS names
       FROM pg_class c JOIN space n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
         AND NOT EXISTS (SELECT 1 FROM extension e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
-      GROUP BY 1, 2, 3, 4) g),
+      GROUP BY 1, 2, 3, 4, 5) g),
   'columns', (
     SELECT json_agg(json_build_object(
       'schema', n.nspname, 'relation', c.relname, 'owner', c.relowner::int8, 'column', a.attname,
