@@ -12,3 +12,4 @@
 //! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
 
 pub mod model;
+pub mod providers;
