@@ -11,6 +11,8 @@
 //!
 //! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
 
+pub mod compose;
 pub mod engine;
 pub mod model;
 pub mod providers;
+pub mod resources;

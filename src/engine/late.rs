@@ -17,8 +17,9 @@ pub enum Output {
     /// The id under which AWS names a cluster in IAM policies.
     ResourceId,
     Arn,
-    /// Server version as Postgres counts it: 170004.
+    /// Full version of a server: `17.4`.
     Version,
+    Port,
     /// The folder of a server on this machine.
     Folder,
 }
@@ -31,6 +32,7 @@ impl fmt::Display for Output {
             Self::ResourceId => "resource id",
             Self::Arn => "ARN",
             Self::Version => "version",
+            Self::Port => "port",
             Self::Folder => "folder",
         })
     }

@@ -99,6 +99,13 @@ pub struct Found<R> {
     pub protected: bool,
 }
 
+impl<R> Found<R> {
+    pub fn map<S>(self, into: impl FnOnce(R) -> S) -> Found<S> {
+        let Self { resource, outputs, owned, protected } = self;
+        Found { resource: into(resource), outputs, owned, protected }
+    }
+}
+
 /// The actual world, as plain data: a test writes one down, a bug report attaches one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct World<R> {

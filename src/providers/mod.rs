@@ -1,11 +1,12 @@
-//! Thin clients. Each speaks to one system and knows nothing of plans.
+//! Thin clients of the outside world. Each speaks to one system; none knows of plans.
 
+pub mod local;
 pub mod postgres;
 
-/// A client that cannot change anything: all that `infra plan` ever holds.
-#[derive(Debug)]
+/// Marks a client that can only read: it has no method that writes, so `infra plan` cannot change anything.
+#[derive(Clone, Copy, Debug)]
 pub struct ReadOnly;
 
-/// A client that can. Made in one place, by `infra apply`.
-#[derive(Debug)]
+/// Marks a client that may write. Made in one place, by `infra apply`.
+#[derive(Clone, Copy, Debug)]
 pub struct ReadWrite;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Any, Effects, Facts, Handle, List};
+use super::{Any, Effects, Handle, List};
 use crate::{
-    engine::{Action, Error, Found, Output, Outputs, Removal, Resource, Verdict, World},
+    engine::{Action, Error, Found, Known, Output, Outputs, Removal, Resource, Verdict, World},
     model::Address,
     providers::{
         ReadWrite,
@@ -23,14 +23,6 @@ pub struct LocalServer {
     pub port: Option<u16>,
     pub parameters: BTreeMap<String, String>,
     pub running: bool,
-    #[serde(skip)]
-    pub facts: Facts<ServerFacts>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct ServerFacts {
-    pub version: String,
-    pub port: u16,
 }
 
 impl LocalServer {
@@ -38,8 +30,6 @@ impl LocalServer {
         Address::new("local_server", name)
     }
 
-    /// What was found, said in the way in which it is declared: a version that satisfies the prefix is the prefix, and
-    /// a port that nobody asked for is none.
     fn found(server: &Server) -> Self {
         Self {
             name: server.name.clone(),
@@ -47,7 +37,6 @@ impl LocalServer {
             port: Some(server.port),
             parameters: server.parameters.clone(),
             running: server.running,
-            facts: Facts(ServerFacts { version: server.version.clone(), port: server.port }),
         }
     }
 
@@ -71,21 +60,41 @@ impl LocalServer {
 }
 
 fn outputs(server: &Server) -> Outputs {
-    if !server.running {
-        return Outputs::new();
-    }
-    [
-        (Output::Endpoint, format!("127.0.0.1:{}", server.port)),
-        (Output::ReaderEndpoint, format!("127.0.0.1:{}", server.port)),
-        (Output::Version, server.version_num.to_string()),
+    let mut outputs = Outputs::from([
+        (Output::Version, server.version.clone()),
+        (Output::Port, server.port.to_string()),
         (Output::Folder, server.folder.display().to_string()),
-    ]
-    .into()
+    ]);
+    if server.running {
+        let endpoint = format!("127.0.0.1:{}", server.port);
+        outputs.insert(Output::Endpoint, endpoint.clone());
+        outputs.insert(Output::ReaderEndpoint, endpoint);
+    }
+    outputs
+}
+
+/// Whether a version begins with a prefix, number by number: 1 is no prefix of 16.
+fn satisfies(version: &str, prefix: &str) -> bool {
+    let mut numbers = version.split('.');
+    prefix.split('.').all(|number| numbers.next() == Some(number))
 }
 
 impl Resource for LocalServer {
     fn depends_on(&self) -> Vec<Address> {
         Vec::new()
+    }
+
+    /// A version that satisfies the prefix is as declared, and so is the port of one who asked for none.
+    fn bind(&mut self, known: &Known) {
+        let Some(outputs) = known.get(&Self::address(&self.name)) else { return };
+        if let Some(version) = outputs.get(&Output::Version)
+            && self.engine_version.as_ref().is_none_or(|prefix| satisfies(version, prefix))
+        {
+            self.engine_version = Some(version.clone());
+        }
+        if self.port.is_none() {
+            self.port = outputs.get(&Output::Port).and_then(|port| port.parse().ok());
+        }
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
@@ -138,7 +147,12 @@ impl Handle<LocalServer> for Local<ReadWrite> {
         Ok(outputs(&server))
     }
 
-    async fn update(&self, old: &LocalServer, new: &LocalServer, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
+    async fn update(
+        &self,
+        old: &LocalServer,
+        new: &LocalServer,
+        progress: &dyn Fn(&str),
+    ) -> Result<Outputs, Error> {
         let mut server = None;
         if old.parameters != new.parameters || old.port != new.port {
             server = Some(self.configure(&new.name, &new.parameters, new.port, progress).await?);

@@ -19,8 +19,8 @@ pub use sql::{Dialect, Grants, search_path};
 
 use crate::{
     engine::{
-        Action, Context, Desired, Error, Found, Known, Late, Output, Outputs, Removal, Resource, Verdict, World,
-        Write, Written,
+        Action, Context, Desired, Error, Found, Known, Late, Output, Outputs, Removal, Resource, Verdict,
+        World, Write, Written,
     },
     model::Address,
     providers::{
@@ -120,8 +120,8 @@ fn server(known: &Known, cluster: &str) -> Option<Server> {
     sql::servers(cluster).into_iter().find_map(|address| {
         let outputs = known.get(&address)?;
         let endpoint = outputs.get(&Output::Endpoint)?.parse().ok()?;
-        let version: u32 = outputs.get(&Output::Version)?.parse().ok()?;
-        Some(Server { address, endpoint, dialect: Dialect { major: version / 10_000 } })
+        let major = outputs.get(&Output::Version)?.split('.').next()?.parse().ok()?;
+        Some(Server { address, endpoint, dialect: Dialect { major } })
     })
 }
 
@@ -268,16 +268,16 @@ macro_rules! kinds {
         impl Live<ReadWrite> {
             async fn handle(&self, action: &Action<Any>, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
                 match action {
-                    $(Action::Create { new: Any::$server(new) } => self.$client.create(new, progress).await,
+                    $(Action::Create { new: Any::$server(new) } => Handle::create(&self.$client, new, progress).await,
                     Action::Update { old: Any::$server(old), new: Any::$server(new) } => {
-                        self.$client.update(old, new, progress).await
+                        Handle::update(&self.$client, old, new, progress).await
                     }
                     Action::Replace { old: Any::$server(old), new: Any::$server(new), .. } => {
-                        self.$client.delete(old, progress).await?;
-                        self.$client.create(new, progress).await
+                        Handle::delete(&self.$client, old, progress).await?;
+                        Handle::create(&self.$client, new, progress).await
                     }
                     Action::Delete { old: Any::$server(old) } => {
-                        self.$client.delete(old, progress).await?;
+                        Handle::delete(&self.$client, old, progress).await?;
                         Ok(Outputs::new())
                     })*
                     _ => Ok(Outputs::new()),
@@ -303,7 +303,9 @@ fn typed<R: TryFrom<Any>>(action: &Action<Any>) -> Option<Action<R>> {
         Action::Hold { why } => Action::Hold { why: why.clone() },
         Action::Create { new } => Action::Create { new: one(new)? },
         Action::Update { old, new } => Action::Update { old: one(old)?, new: one(new)? },
-        Action::Replace { old, new, why } => Action::Replace { old: one(old)?, new: one(new)?, why: why.clone() },
+        Action::Replace { old, new, why } => {
+            Action::Replace { old: one(old)?, new: one(new)?, why: why.clone() }
+        }
         Action::Delete { old } => Action::Delete { old: one(old)? },
     })
 }

@@ -8,8 +8,8 @@ use super::{
     facts::Facts,
     pg_role::{PgRole, undeclared},
     sql::{
-        Dialect, Grants, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment, grants, mark, servers,
-        settings,
+        Dialect, Grants, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment, grants,
+        mark, servers, settings,
     },
 };
 use crate::{
@@ -111,13 +111,18 @@ pub(super) fn rename_retired(kind: &str, actual: &str, name: &str) -> String {
 impl Resource for PgDatabase {
     fn depends_on(&self) -> Vec<Address> {
         let roles = std::iter::once(&self.owner).chain(self.grants.keys()).chain(self.role_settings.keys());
-        servers(&self.cluster).into_iter().chain(roles.map(|role| PgRole::address(&self.cluster, role))).collect()
+        servers(&self.cluster)
+            .into_iter()
+            .chain(roles.map(|role| PgRole::address(&self.cluster, role)))
+            .collect()
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
         // Postgres' own sign in pg_database.datconnlimit.
         if before.connection_limit == -2 {
-            return Verdict::Refuse("a DROP DATABASE was interrupted; nothing but dropping it is left".into());
+            return Verdict::Refuse(
+                "a DROP DATABASE was interrupted; nothing but dropping it is left".into(),
+            );
         }
         Verdict::InPlace
     }
@@ -125,7 +130,10 @@ impl Resource for PgDatabase {
     fn removal(&self) -> Removal {
         match self.mark.as_ref().map(|mark| &mark.subject) {
             Some(Subject::Service(service)) => Removal::Declared(undeclared(service)),
-            _ => Removal::Declared(format!("database {} is no longer declared, but data may be in it", self.name)),
+            _ => Removal::Declared(format!(
+                "database {} is no longer declared, but data may be in it",
+                self.name
+            )),
         }
     }
 
@@ -214,7 +222,11 @@ impl Sql for PgDatabase {
     }
 }
 
-fn change_settings(alter: &str, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+fn change_settings(
+    alter: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Vec<String> {
     let gone = old.keys().filter(|key| !new.contains_key(*key));
     let mut statements: Vec<String> = gone.map(|key| format!("{alter} RESET {}", ident(key))).collect();
     let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value));

@@ -10,7 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     facts::Facts,
-    sql::{Dialect, Project, Sql, acting_as, admin_roles, assignment, comment, is_system_role, mark, servers, settings},
+    sql::{
+        Dialect, Project, Sql, acting_as, admin_roles, assignment, comment, is_system_role, mark, servers,
+        settings,
+    },
 };
 use crate::{
     engine::{Found, Outputs, Removal, Resource, Verdict},
@@ -103,7 +106,9 @@ impl PgRole {
         let grantors = self.facts.grantors.get(&(role.into(), member.into()));
         match grantors.filter(|_| dialect.has_membership_options()) {
             // Without the grantor, 16 and later warn and do nothing if it was somebody else.
-            Some(grantors) => grantors.iter().map(|by| format!("{revoke} GRANTED BY {}", ident(by))).collect(),
+            Some(grantors) => {
+                grantors.iter().map(|by| format!("{revoke} GRANTED BY {}", ident(by))).collect()
+            }
             None => vec![revoke],
         }
     }
@@ -133,7 +138,11 @@ fn grant(role: &str, member: &str, membership: Membership, dialect: Dialect) -> 
     let Membership { inherit, set, admin } = membership;
     let mut options = Vec::new();
     if admin {
-        options.push(if dialect.has_membership_options() { "ADMIN TRUE".into() } else { "ADMIN OPTION".to_owned() });
+        options.push(if dialect.has_membership_options() {
+            "ADMIN TRUE".into()
+        } else {
+            "ADMIN OPTION".to_owned()
+        });
     }
     if dialect.has_membership_options() {
         options.push(format!("INHERIT {}", word(inherit)));
@@ -156,9 +165,9 @@ impl Resource for PgRole {
     fn removal(&self) -> Removal {
         match self.mark.as_ref().map(|mark| &mark.subject) {
             Some(Subject::Service(service)) => Removal::Declared(undeclared(service)),
-            Some(Subject::Shared(database)) => {
-                Removal::Declared(format!("database {database} is shared, and no service declares it any more"))
-            }
+            Some(Subject::Shared(database)) => Removal::Declared(format!(
+                "database {database} is shared, and no service declares it any more"
+            )),
             Some(Subject::Group(_) | Subject::Person(_)) | None => Removal::Delete,
         }
     }
@@ -192,7 +201,12 @@ impl Sql for PgRole {
             comment(&format!("ROLE {name}"), self.mark.as_ref()),
         ];
         if self.admin_is_member {
-            statements.push(grant(&self.name, ADMIN, Membership { set: true, ..Membership::INHERIT }, dialect));
+            statements.push(grant(
+                &self.name,
+                ADMIN,
+                Membership { set: true, ..Membership::INHERIT },
+                dialect,
+            ));
         }
         for (role, membership) in &self.member_of {
             statements.push(grant(role, &self.name, *membership, dialect));
@@ -255,7 +269,12 @@ impl Sql for PgRole {
         }
         if *admin_is_member != old.admin_is_member {
             if *admin_is_member {
-                statements.push(grant(&self.name, ADMIN, Membership { set: true, ..Membership::INHERIT }, dialect));
+                statements.push(grant(
+                    &self.name,
+                    ADMIN,
+                    Membership { set: true, ..Membership::INHERIT },
+                    dialect,
+                ));
             } else {
                 statements.extend(old.revoke(&self.name, ADMIN, dialect));
             }
@@ -326,7 +345,9 @@ impl Project for PgRole {
         let everywhere: BTreeMap<Oid, &[String]> = catalog.settings(0).collect();
         let admin_roles = admin_roles(catalog);
         let subjects: BTreeMap<String, Subject> = (shared.databases.iter())
-            .filter_map(|entry| Some((entry.name.clone(), mark(entry.comment.as_ref(), environment).0?.subject)))
+            .filter_map(|entry| {
+                Some((entry.name.clone(), mark(entry.comment.as_ref(), environment).0?.subject))
+            })
             .collect();
         let managed = shared.roles.iter().filter(|role| !is_system_role(role));
         let found = managed.map(|role| {

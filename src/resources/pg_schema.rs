@@ -80,7 +80,10 @@ impl Resource for PgSchema {
     fn removal(&self) -> Removal {
         match self.mark.as_ref().map(|mark| &mark.subject) {
             Some(Subject::Service(service)) => Removal::Declared(undeclared(service)),
-            _ => Removal::Declared(format!("schema {} is no longer declared, but data may be in it", self.name)),
+            _ => Removal::Declared(format!(
+                "schema {} is no longer declared, but data may be in it",
+                self.name
+            )),
         }
     }
 

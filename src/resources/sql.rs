@@ -23,7 +23,7 @@ impl Dialect {
 }
 
 /// A kind that is nothing but SQL. Pure: the same statements are shown by a plan and run by apply.
-pub trait Sql: Resource {
+pub(super) trait Sql: Resource {
     /// The cluster it lives in.
     fn cluster(&self) -> &str;
     fn create(&self, dialect: Dialect) -> Script;
@@ -47,12 +47,12 @@ pub trait Sql: Resource {
 }
 
 /// How a kind is found in what was read. The one place where false differences are cured.
-pub trait Project: Sized {
+pub(super) trait Project: Sized {
     fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)>;
 }
 
 /// Addresses of whatever may serve a cluster; those that an environment does not have are no hindrance.
-pub fn servers(cluster: &str) -> Vec<Address> {
+pub(super) fn servers(cluster: &str) -> Vec<Address> {
     ["local_server", "aurora_cluster"].iter().map(|kind| Address::new(kind, cluster)).collect()
 }
 
@@ -60,7 +60,7 @@ pub fn servers(cluster: &str) -> Vec<Address> {
 pub type Grants = BTreeMap<String, BTreeSet<String>>;
 
 /// An ACL without what its owner has by owning.
-pub fn grants(catalog: &Catalog, acl: &Acl, owner: Oid) -> Grants {
+pub(super) fn grants(catalog: &Catalog, acl: &Acl, owner: Oid) -> Grants {
     let mut grants = Grants::new();
     for (_, grantee, privilege, grantable) in acl {
         if *grantee != owner {
@@ -73,7 +73,7 @@ pub fn grants(catalog: &Catalog, acl: &Acl, owner: Oid) -> Grants {
 
 /// Statements that turn the grants on `target` from `old` to `new`, revokes first. `CASCADE`, for what was passed on
 /// under a grant option that goes would stay behind otherwise.
-pub fn change_grants(target: &str, old: &Grants, new: &Grants) -> Vec<String> {
+pub(super) fn change_grants(target: &str, old: &Grants, new: &Grants) -> Vec<String> {
     let empty = BTreeSet::new();
     let (mut revokes, mut grants) = (Vec::new(), Vec::new());
     for role in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
@@ -99,13 +99,13 @@ pub fn change_grants(target: &str, old: &Grants, new: &Grants) -> Vec<String> {
 }
 
 /// The mark in a comment, and whether it is of this environment.
-pub fn mark(comment: Option<&String>, environment: &str) -> (Option<Mark>, bool) {
+pub(super) fn mark(comment: Option<&String>, environment: &str) -> (Option<Mark>, bool) {
     let mark: Option<Mark> = comment.and_then(|text| text.parse().ok());
     let ours = mark.as_ref().is_some_and(|mark| mark.environment == environment);
     (mark, ours)
 }
 
-pub fn comment(target: &str, mark: Option<&Mark>) -> String {
+pub(super) fn comment(target: &str, mark: Option<&Mark>) -> String {
     let text = mark.map_or_else(|| "NULL".into(), |mark| literal(&mark.to_string()));
     format!("COMMENT ON {target} IS {text}")
 }
@@ -117,12 +117,16 @@ pub fn search_path<'a>(schemas: impl IntoIterator<Item = &'a str>) -> String {
 
 /// `name = value` of a setting. A search path is a list of names, which one string constant could not be; `config`
 /// refuses it and its like, so the only one comes from [`search_path`].
-pub fn assignment(key: &str, value: &str) -> String {
-    if key == "search_path" { format!("search_path = {value}") } else { format!("{} = {}", ident(key), literal(value)) }
+pub(super) fn assignment(key: &str, value: &str) -> String {
+    if key == "search_path" {
+        format!("search_path = {value}")
+    } else {
+        format!("{} = {}", ident(key), literal(value))
+    }
 }
 
 /// Settings by name, from `name=value` texts. A search path is normalised.
-pub fn settings(texts: &[String]) -> BTreeMap<String, String> {
+pub(super) fn settings(texts: &[String]) -> BTreeMap<String, String> {
     let pairs = texts.iter().filter_map(|text| text.split_once('='));
     pairs
         .map(|(key, value)| {
@@ -153,12 +157,15 @@ fn quoted_names(list: &str) -> String {
 }
 
 /// Roles that belong to Postgres or to AWS, or that we log in as: none of ours to manage.
-pub fn is_system_role(role: &Role) -> bool {
-    role.superuser || role.name.starts_with("pg_") || role.name.starts_with("rds") || role.name.starts_with("infra_")
+pub(super) fn is_system_role(role: &Role) -> bool {
+    role.superuser
+        || role.name.starts_with("pg_")
+        || role.name.starts_with("rds")
+        || role.name.starts_with("infra_")
 }
 
 /// Roles that the admin can already act as.
-pub fn admin_roles(catalog: &Catalog) -> BTreeSet<String> {
+pub(super) fn admin_roles(catalog: &Catalog) -> BTreeSet<String> {
     let admin = catalog.shared.roles.iter().find(|role| role.name == ADMIN).map(|role| role.oid);
     let mut roles: BTreeSet<String> = (catalog.shared.members.iter())
         .filter(|m| Some(m.member) == admin && m.inherit != Some(false) && m.set != Some(false))
@@ -170,7 +177,12 @@ pub fn admin_roles(catalog: &Catalog) -> BTreeSet<String> {
 
 /// Statements run with the admin as a member of `role`, which he is for this transaction only: a membership in a
 /// login with IAM authentication must never be seen by anybody else (on Aurora it locks the admin out).
-pub fn acting_as(role: &str, already: &BTreeSet<String>, dialect: Dialect, statements: Vec<String>) -> Vec<String> {
+pub(super) fn acting_as(
+    role: &str,
+    already: &BTreeSet<String>,
+    dialect: Dialect,
+    statements: Vec<String>,
+) -> Vec<String> {
     if already.contains(role) {
         return statements;
     }
@@ -204,7 +216,8 @@ mod tests {
             ("rw".into(), set(&["CONNECT*"])),
             ("ro".into(), set(&["CONNECT"])),
         ]);
-        let new = Grants::from([("rw".into(), set(&["CONNECT", "TEMPORARY"])), ("ro".into(), set(&["CONNECT"]))]);
+        let new =
+            Grants::from([("rw".into(), set(&["CONNECT", "TEMPORARY"])), ("ro".into(), set(&["CONNECT"]))]);
         assert_eq!(
             change_grants("DATABASE \"d\"", &old, &new),
             [

@@ -234,7 +234,8 @@ impl Sql for PgAccess {
         statements.extend(self.change_defaults(old));
         for deviation in &gone {
             if let Deviation::DefaultPrivileges { by, schema, class, role, privileges } = deviation {
-                let inside = schema.as_ref().map(|name| format!(" IN SCHEMA {}", ident(name))).unwrap_or_default();
+                let inside =
+                    schema.as_ref().map(|name| format!(" IN SCHEMA {}", ident(name))).unwrap_or_default();
                 let extra = Grants::from([(role.clone(), privileges.clone())]);
                 let changes = change_grants(class.keyword(), &extra, &Grants::new());
                 let alter = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{inside} ", ident(by));

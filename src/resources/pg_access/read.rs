@@ -3,35 +3,22 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AccessFacts, Class, Deviation, Kind, Name, Objects, PgAccess,
     super::{
         facts::Facts,
         pg_database::PgDatabase,
         sql::{Grants, Project, admin_roles, grants, mark},
     },
+    AccessFacts, Class, Deviation, Kind, Name, Objects, PgAccess,
 };
 use crate::{
     engine::{Found, Outputs},
     model::{
         Address,
         mark::{Mark, Subject},
+        names::Roles,
     },
     providers::postgres::{Acl, Catalog, Database, Oid, PUBLIC},
 };
-
-/// The suffixes of a service's roles, which `compose` gives them.
-pub struct ServiceRoles {
-    pub owner: String,
-    pub writers: String,
-    pub readers: String,
-}
-
-impl ServiceRoles {
-    pub fn of(service: &str) -> Self {
-        let role = |suffix: &str| format!("svc_{service}_{suffix}");
-        Self { owner: role("owner"), writers: role("rw"), readers: role("ro") }
-    }
-}
 
 impl Project for PgAccess {
     fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
@@ -70,7 +57,7 @@ fn rules(
 ) -> Vec<PgAccess> {
     let cluster = &catalog.cluster;
     if let Subject::Service(service) = &of_database.subject {
-        let roles = ServiceRoles::of(service);
+        let roles = Roles::of(service);
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
         return vec![PgAccess::new(cluster, database, None, &roles.owner, groups)];
     }
@@ -79,7 +66,7 @@ fn rules(
         let (Some(mark), true) = mark(schema.comment.as_ref(), environment) else { continue };
         let Subject::Service(service) = &mark.subject else { continue };
         if !mark.retired {
-            let roles = ServiceRoles::of(service);
+            let roles = Roles::of(service);
             let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
             rules.push(PgAccess::new(cluster, database, Some(&schema.name), &roles.owner, groups));
         }
@@ -113,7 +100,9 @@ impl Reading<'_> {
             None if access.writers.is_none() => false,
             None => {
                 let found = self.content.schemas.iter().find(|entry| entry.name == schema);
-                found.is_some_and(|e| schema == PUBLIC || self.catalog.role(e.owner) == access.owner || is_ours(e))
+                found.is_some_and(|e| {
+                    schema == PUBLIC || self.catalog.role(e.owner) == access.owner || is_ours(e)
+                })
             }
         }
     }
@@ -164,7 +153,8 @@ impl Reading<'_> {
         // Large objects lie in no schema: they belong to the one service of a database, and in a shared one to nobody.
         if access.schema.is_none() && access.writers.is_some() {
             for group in &content.large_objects {
-                let names = group.names.iter().map(|name| Name { name: name.clone(), arguments: None }).collect();
+                let names =
+                    group.names.iter().map(|name| Name { name: name.clone(), arguments: None }).collect();
                 let on = Objects { kind: Kind::LargeObject, schema: String::new(), names };
                 let actual = grants(self.catalog, &group.acl, group.owner);
                 compare(&on, &actual, &Grants::new(), deviations);
@@ -227,10 +217,12 @@ impl Reading<'_> {
                 }
                 continue;
             }
-            if self.unmanageable.contains(&row.role) || !self.answers_for(access, row.schema.as_deref(), &by) {
+            if self.unmanageable.contains(&row.role) || !self.answers_for(access, row.schema.as_deref(), &by)
+            {
                 continue;
             }
-            let built_in = PgAccess::built_in().remove(&class).filter(|_| row.schema.is_none()).unwrap_or_default();
+            let built_in =
+                PgAccess::built_in().remove(&class).filter(|_| row.schema.is_none()).unwrap_or_default();
             for (role, mut privileges) in actual {
                 privileges.retain(|p| !built_in.get(&role).is_some_and(|given| given.contains(p)));
                 if !privileges.is_empty() {
