@@ -1,11 +1,11 @@
 //! The executor: runs a plan in dependency order, tells an observer, decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 
-use super::{Action, Error, Known, Outputs, Plan, Resource, Step};
+use super::{Action, Error, Known, Outputs, Plan, Resource, schedule::Schedule};
 use crate::model::Address;
 
 /// What a step does, as people are told while it is done.
@@ -82,7 +82,7 @@ pub enum Written {
 /// The writing half of the outside world. Executes decisions; never makes one.
 pub trait Write<R> {
     /// Carries out the steps of one unit in order; answers with one ending per step, in the same order.
-    /// At least one must not be [`Written::RolledBack`].
+    /// At least one must not be [`Written::RolledBack`], or the unit would be tried for ever.
     async fn write(&self, steps: &[(&Address, Action<R>)], context: &Context<'_>) -> Vec<Written>;
 }
 
@@ -134,26 +134,32 @@ pub async fn apply<R: Resource, W: Write<R>>(
             let known = known.clone();
             running.push(async move {
                 let mut bound = Vec::with_capacity(steps.len());
-                for step in &steps {
+                for step in steps.iter().copied() {
                     match bind(&step.action, &known) {
                         Ok(action) => bound.push((&step.address, action)),
                         // Only this step is at fault; the others go back and come again without it.
-                        Err(error) => return (unit, vec![(*step, Written::Failed(error))], steps),
+                        Err(error) => {
+                            return (unit, steps, vec![(step.address.clone(), Written::Failed(error))]);
+                        }
                     }
-                    if let Some(verb) = Verb::of(&step.action) {
-                        observer.on(&Event::Started { address: &step.address, verb });
+                }
+                for (address, action) in &bound {
+                    if let Some(verb) = Verb::of(action) {
+                        observer.on(&Event::Started { address, verb });
                     }
                 }
                 let endings = writer.write(&bound, &Context::new(&known, observer)).await;
-                (unit, steps.iter().copied().zip(endings).collect(), steps)
+                let endings = bound.iter().map(|(address, _)| (*address).clone()).zip(endings).collect();
+                (unit, steps, endings)
             });
         }
-        let Some((unit, endings, steps)) = running.next().await else { break };
+        let Some((unit, steps, endings)) = running.next().await else { break };
         schedule.release(&unit);
-        let mut open: BTreeSet<&Address> = steps.iter().map(|step| &step.address).collect();
-        for (step, ending) in endings {
+        let mut endings: BTreeMap<_, _> = endings.into_iter().collect();
+        let stuck = endings.values().all(|ending| matches!(ending, Written::RolledBack));
+        for step in steps {
             let (address, verb) = (&step.address, Verb::of(&step.action).unwrap_or(Verb::Update));
-            match ending {
+            match endings.remove(address).unwrap_or(Written::RolledBack) {
                 Written::Done(outputs) => {
                     observer.on(&Event::Done { address, verb });
                     if !outputs.is_empty() {
@@ -167,13 +173,13 @@ pub async fn apply<R: Resource, W: Write<R>>(
                     schedule.failed(address);
                     summary.outcomes.insert(address.clone(), Outcome::Failed(error));
                 }
-                Written::RolledBack => continue,
-            }
-            open.remove(address);
-        }
-        for step in steps {
-            if open.contains(&step.address) {
-                schedule.again(step);
+                Written::RolledBack if stuck => {
+                    let error: Error = Box::new(Stuck);
+                    observer.on(&Event::Failed { address, verb, error: &error });
+                    schedule.failed(address);
+                    summary.outcomes.insert(address.clone(), Outcome::Failed(error));
+                }
+                Written::RolledBack => schedule.again(step),
             }
         }
     }
@@ -183,158 +189,10 @@ pub async fn apply<R: Resource, W: Write<R>>(
     summary
 }
 
-/// Which steps may run. Every look-up is by address or by unit, so that cost grows with the number of steps.
-struct Schedule<'a, R> {
-    /// Steps not yet handed out, by place in the plan.
-    waiting: BTreeMap<usize, &'a Step<R>>,
-    place: BTreeMap<&'a Address, usize>,
-    /// For each step, what it still waits for.
-    missing: BTreeMap<&'a Address, BTreeSet<&'a Address>>,
-    followers: BTreeMap<&'a Address, Vec<&'a Address>>,
-    /// Places of steps that wait for nothing, by unit, then by place.
-    ready: BTreeMap<String, BTreeSet<usize>>,
-    by_unit: BTreeMap<String, BTreeSet<usize>>,
-    busy: BTreeSet<String>,
-    /// Steps whose followers are to be skipped.
-    failed: Vec<&'a Address>,
-}
-
-impl<'a, R: Resource> Schedule<'a, R> {
-    fn new(plan: &'a Plan<R>) -> Self {
-        let changing: BTreeMap<&Address, usize> = (plan.steps.iter().enumerate())
-            .filter(|(_, step)| !matches!(step.action, Action::Keep))
-            .map(|(place, step)| (&step.address, place))
-            .collect();
-        let mut schedule = Self {
-            waiting: BTreeMap::new(),
-            place: changing.clone(),
-            missing: BTreeMap::new(),
-            followers: BTreeMap::new(),
-            ready: BTreeMap::new(),
-            by_unit: BTreeMap::new(),
-            busy: BTreeSet::new(),
-            failed: Vec::new(),
-        };
-        for (place, step) in plan.steps.iter().enumerate() {
-            match step.action {
-                Action::Keep => continue,
-                // Held: what waits for it is skipped, naming it.
-                Action::Hold { .. } => {
-                    schedule.failed.push(&step.address);
-                    continue;
-                }
-                _ => {}
-            }
-            let missing: BTreeSet<&Address> =
-                step.after.iter().filter(|a| changing.contains_key(a)).collect();
-            for parent in &missing {
-                schedule.followers.entry(parent).or_default().push(&step.address);
-            }
-            schedule.by_unit.entry(unit(step)).or_default().insert(place);
-            if missing.is_empty() {
-                schedule.ready.entry(unit(step)).or_default().insert(place);
-            }
-            schedule.missing.insert(&step.address, missing);
-            schedule.waiting.insert(place, step);
-        }
-        schedule
-    }
-
-    /// Steps to be skipped now, each with what failed; a skip can make further skips.
-    fn skips(&mut self) -> Vec<(&'a Address, &'a Address)> {
-        let mut skipped = Vec::new();
-        while let Some(failed) = self.failed.pop() {
-            for follower in self.followers.remove(failed).unwrap_or_default() {
-                let Some(place) = self.place.get(follower).copied() else { continue };
-                if let Some(step) = self.waiting.remove(&place) {
-                    self.forget(step, place);
-                    skipped.push((follower, failed));
-                    self.failed.push(follower);
-                }
-            }
-        }
-        skipped.sort();
-        skipped
-    }
-
-    /// The next idle unit that has a ready step, with all steps of it that can run one after the other.
-    fn next(&mut self) -> Option<(String, Vec<&'a Step<R>>)> {
-        let first = |places: &BTreeSet<usize>| places.first().copied();
-        let (unit, _) = (self.ready.iter())
-            .filter(|(unit, _)| !self.busy.contains(*unit))
-            .filter_map(|(unit, places)| Some((unit.clone(), first(places)?)))
-            .min_by_key(|(_, place)| *place)?;
-        let mut batch: Vec<&'a Step<R>> = Vec::new();
-        let mut inside: BTreeSet<&Address> = BTreeSet::new();
-        for place in self.by_unit.get(&unit).cloned().unwrap_or_default() {
-            let Some(step) = self.waiting.get(&place).copied() else { continue };
-            if self
-                .missing
-                .get(&step.address)
-                .is_some_and(|missing| missing.iter().all(|a| inside.contains(a)))
-            {
-                inside.insert(&step.address);
-                batch.push(step);
-                self.waiting.remove(&place);
-                self.forget(step, place);
-            }
-        }
-        self.busy.insert(unit.clone());
-        Some((unit, batch))
-    }
-
-    fn forget(&mut self, step: &Step<R>, place: usize) {
-        let unit = unit(step);
-        for index in [&mut self.ready, &mut self.by_unit] {
-            if let Some(places) = index.get_mut(&unit) {
-                places.remove(&place);
-                if places.is_empty() {
-                    index.remove(&unit);
-                }
-            }
-        }
-    }
-
-    fn release(&mut self, unit: &str) {
-        self.busy.remove(unit);
-    }
-
-    fn done(&mut self, address: &'a Address) {
-        for follower in self.followers.remove(address).unwrap_or_default() {
-            let Some(missing) = self.missing.get_mut(follower) else { continue };
-            missing.remove(address);
-            if missing.is_empty()
-                && let Some(place) = self.place.get(follower)
-                && let Some(step) = self.waiting.get(place)
-            {
-                self.ready.entry(unit(step)).or_default().insert(*place);
-            }
-        }
-    }
-
-    fn failed(&mut self, address: &'a Address) {
-        self.failed.push(address);
-    }
-
-    /// Puts a step back that was handed out but not carried out.
-    fn again(&mut self, step: &'a Step<R>) {
-        let Some(place) = self.place.get(&step.address).copied() else { return };
-        self.waiting.insert(place, step);
-        self.by_unit.entry(unit(step)).or_default().insert(place);
-        if self.missing.get(&step.address).is_none_or(BTreeSet::is_empty) {
-            self.ready.entry(unit(step)).or_default().insert(place);
-        }
-    }
-
-    fn left(&self) -> impl Iterator<Item = &'a Address> {
-        self.waiting.values().map(|step| &step.address)
-    }
-}
-
-fn unit<R: Resource>(step: &Step<R>) -> String {
-    let resource = step.action.wanted().or(step.action.existing());
-    resource.and_then(Resource::unit).unwrap_or_else(|| step.address.to_string())
-}
+/// A unit whose writer says that nothing took effect, and names no step as the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("this is a fault in infra: it was rolled back, but no step of it failed")]
+struct Stuck;
 
 #[derive(Debug, thiserror::Error)]
 #[error("this is a fault in infra: {0} is still unknown although everything it waits for is done")]

@@ -6,7 +6,10 @@ mod guard;
 mod late;
 mod order;
 mod plan;
+mod schedule;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -83,6 +83,14 @@ pub enum Hold {
     Parent { parent: Address },
 }
 
+impl Hold {
+    /// Whether what is declared upon it must wait. What merely stays although nobody declares it is there as it was,
+    /// so it is in nobody's way.
+    pub fn blocks(&self) -> bool {
+        !matches!(self, Self::Undeclared { .. } | Self::Needed { .. })
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,18 +164,10 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
         }
         decided.insert(address, action);
     }
-    decide_removals(desired, world, &mut decided);
+    let implied = decide_removals(desired, world, &mut decided);
 
-    let mut waits_for = waits_for(desired, world, &decided);
-    let steps = order::sort(&waits_for)?
-        .into_iter()
-        .filter_map(|address| {
-            let action = decided.remove(&address)?;
-            let after = waits_for.remove(&address)?;
-            let protected = world.found.get(&address).is_some_and(|found| found.protected);
-            Some(Step { address, action, after, protected })
-        })
-        .collect();
+    let (steps, order) = waits_for(desired, world, &decided, &implied)?;
+    let steps = in_order(order, steps, world, decided);
     let undeclared = world.found.iter().filter(|(address, _)| !desired.resources.contains_key(*address));
     Ok(Plan {
         steps,
@@ -184,19 +184,15 @@ fn decide<R: Resource>(
     world: &World<R>,
     decided: &BTreeMap<Address, Action<R>>,
 ) -> Action<R> {
+    let parents = new.depends_on();
     let Some(found) = found else {
-        let parents = new.depends_on();
         if let Some(parent) = parents.iter().find(|parent| world.unreadable.contains_key(*parent)) {
             let (parent, why) = (parent.clone(), world.unreadable[parent].clone());
             let changes = decided.get(&parent).is_some_and(Action::changes_anything);
             let why = if changes { Hold::Later { parent, why } } else { Hold::Unreadable { parent, why } };
             return Action::Hold { why };
         }
-        let held = |parent: &&Address| matches!(decided.get(*parent), Some(Action::Hold { .. }));
-        return match parents.iter().find(held) {
-            Some(parent) => Action::Hold { why: Hold::Parent { parent: parent.clone() } },
-            None => Action::Create { new },
-        };
+        return held_parent(&parents, decided).unwrap_or(Action::Create { new });
     };
     if !found.owned {
         return Action::Hold { why: Hold::Foreign };
@@ -205,84 +201,148 @@ fn decide<R: Resource>(
         return Action::Keep;
     }
     let old = found.resource.clone();
-    match new.verdict(&old) {
+    let action = match new.verdict(&old) {
         Verdict::InPlace => Action::Update { old, new },
         Verdict::Replace(why) => Action::Replace { old, new, why },
-        Verdict::Refuse(why) => Action::Hold { why: Hold::Refused { why } },
-    }
+        Verdict::Refuse(why) => return Action::Hold { why: Hold::Refused { why } },
+    };
+    // Apply would skip it, so the plan must not promise it.
+    held_parent(&parents, decided).unwrap_or(action)
 }
 
-/// What to do with what is ours and declared no more.
+fn held_parent<R>(parents: &[Address], decided: &BTreeMap<Address, Action<R>>) -> Option<Action<R>> {
+    let blocks =
+        |parent: &&Address| matches!(decided.get(*parent), Some(Action::Hold { why }) if why.blocks());
+    let parent = parents.iter().find(blocks)?.clone();
+    Some(Action::Hold { why: Hold::Parent { parent } })
+}
+
+/// What to do with what is ours and declared no more. Answers with what goes, or may go, without a step of its own.
 fn decide_removals<R: Resource>(
     desired: &Desired<R>,
     world: &World<R>,
     decided: &mut BTreeMap<Address, Action<R>>,
-) {
-    let gone: BTreeMap<&Address, &Found<R>> = world
-        .found
-        .iter()
-        .filter(|(address, found)| found.owned && !desired.resources.contains_key(*address))
-        .collect();
-    for (address, found) in &gone {
+) -> BTreeSet<Address> {
+    let mut implied = BTreeSet::new();
+    for (address, found) in &world.found {
+        if !found.owned || desired.resources.contains_key(address) {
+            continue;
+        }
         let old = found.resource.clone();
         let action = match old.removal() {
-            _ if desired.removed.contains(*address) => Action::Delete { old },
+            _ if desired.removed.contains(address) => Action::Delete { old },
             Removal::Delete => Action::Delete { old },
             Removal::Declared(why) => Action::Hold { why: Hold::Undeclared { why } },
-            Removal::Implied => Action::Keep,
+            Removal::Implied => {
+                implied.insert(address.clone());
+                Action::Keep
+            }
         };
-        decided.insert((*address).clone(), action);
+        decided.insert(address.clone(), action);
     }
     // What is needed by something that stays, stays; and so do its own parents.
     let mut staying: Vec<(Address, Vec<Address>)> = decided
         .iter()
-        .filter(|(_, action)| !matches!(action, Action::Delete { .. }))
+        .filter(|(address, action)| !matches!(action, Action::Delete { .. }) && !implied.contains(*address))
         .map(|(address, action)| {
             let found = world.found.get(address).map(|found| found.resource.depends_on());
+            let declared = desired.resources.get(address).map(Resource::depends_on);
             // A held thing stays as it is, any other becomes what is declared.
             let held = matches!(action, Action::Hold { .. } | Action::Keep);
-            let declared = desired.resources.get(address).filter(|_| !held).map(Resource::depends_on);
-            (address.clone(), declared.or(found).unwrap_or_default())
+            let parents = if held { found.or(declared) } else { declared.or(found) };
+            (address.clone(), parents.unwrap_or_default())
         })
         .collect();
     while let Some((by, parents)) = staying.pop() {
         for parent in parents {
-            if matches!(decided.get(&parent), Some(Action::Delete { .. })) {
-                if let Some(found) = world.found.get(&parent) {
-                    staying.push((parent.clone(), found.resource.depends_on()));
-                }
+            let deleted = matches!(decided.get(&parent), Some(Action::Delete { .. }));
+            if !deleted && !implied.remove(&parent) {
+                continue;
+            }
+            if let Some(found) = world.found.get(&parent) {
+                staying.push((parent.clone(), found.resource.depends_on()));
+            }
+            if deleted {
                 decided.insert(parent, Action::Hold { why: Hold::Needed { by: by.clone() } });
             }
         }
     }
+    implied
 }
 
+type WaitsFor = BTreeMap<Address, BTreeSet<Address>>;
+
 /// A child is made after its parent and removed before it; what lets go of a parent does so before that goes.
+/// Answers with that and an order that respects it.
 fn waits_for<R: Resource>(
     desired: &Desired<R>,
     world: &World<R>,
     decided: &BTreeMap<Address, Action<R>>,
-) -> BTreeMap<Address, BTreeSet<Address>> {
-    let mut waits_for: BTreeMap<Address, BTreeSet<Address>> =
-        decided.keys().map(|address| (address.clone(), BTreeSet::new())).collect();
-    for (address, action) in decided {
+    implied: &BTreeSet<Address>,
+) -> Result<(WaitsFor, Vec<Address>), Cycle> {
+    let deleted = |address: &Address| matches!(decided.get(address), Some(Action::Delete { .. }));
+    let goes = |address: &Address| deleted(address) || implied.contains(address);
+    let mut waits_for: WaitsFor = decided.keys().map(|address| (address.clone(), BTreeSet::new())).collect();
+    let mut replaced = Vec::new();
+    for address in decided.keys() {
         let old = world.found.get(address).map(|found| &found.resource);
         let new = desired.resources.get(address);
         for parent in old.into_iter().flat_map(Resource::depends_on) {
-            if matches!(decided.get(&parent), Some(Action::Delete { .. }))
+            if goes(&parent)
                 && let Some(earlier) = waits_for.get_mut(&parent)
             {
                 earlier.insert(address.clone());
             }
+            if deleted(address) && matches!(decided.get(&parent), Some(Action::Replace { .. })) {
+                replaced.push((parent, address.clone()));
+            }
         }
-        if !matches!(action, Action::Delete { .. }) {
+        if !goes(address) {
             for parent in new.or(old).into_iter().flat_map(Resource::depends_on) {
-                let known = decided.get(&parent).is_some_and(|a| !matches!(a, Action::Delete { .. }));
-                if known && let Some(earlier) = waits_for.get_mut(address) {
+                if decided.contains_key(&parent)
+                    && !goes(&parent)
+                    && let Some(earlier) = waits_for.get_mut(address)
+                {
                     earlier.insert(parent);
                 }
             }
         }
     }
-    waits_for
+    // To be replaced is to go for a moment, so deleted children go first: unless they in turn wait for something that
+    // needs the replacement, for which there is no right order.
+    let mut strict = waits_for.clone();
+    for (parent, child) in replaced {
+        strict.entry(parent).or_default().insert(child);
+    }
+    if let Ok(order) = order::sort(&strict) {
+        return Ok((strict, order));
+    }
+    let order = order::sort(&waits_for)?;
+    Ok((waits_for, order))
+}
+
+/// Makes the steps. What stands behind a step that changes nothing is waited for by what stands before it.
+fn in_order<R>(
+    order: Vec<Address>,
+    mut waits_for: WaitsFor,
+    world: &World<R>,
+    mut decided: BTreeMap<Address, Action<R>>,
+) -> Vec<Step<R>> {
+    let mut behind: WaitsFor = BTreeMap::new();
+    let mut steps = Vec::with_capacity(order.len());
+    for address in order {
+        let (Some(action), Some(mut after)) = (decided.remove(&address), waits_for.remove(&address)) else {
+            continue;
+        };
+        let further: Vec<Address> =
+            after.iter().filter_map(|parent| behind.get(parent)).flatten().cloned().collect();
+        after.extend(further);
+        if !action.changes_anything() {
+            let changing = after.iter().filter(|parent| !behind.contains_key(*parent)).cloned().collect();
+            behind.insert(address.clone(), changing);
+        }
+        let protected = world.found.get(&address).is_some_and(|found| found.protected);
+        steps.push(Step { address, action, after, protected });
+    }
+    steps
 }
