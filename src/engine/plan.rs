@@ -84,6 +84,19 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// Stable name for scripts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::Later { .. } => "later",
+            Self::Foreign => "foreign",
+            Self::Refused { .. } => "refused",
+            Self::Undeclared { .. } => "undeclared",
+            Self::Needed { .. } => "needed",
+            Self::Parent { .. } => "parent",
+        }
+    }
+
     /// Whether what is declared upon it must wait. What merely stays although nobody declares it is there as it was,
     /// so it is in nobody's way.
     pub fn blocks(&self) -> bool {

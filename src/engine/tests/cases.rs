@@ -247,20 +247,22 @@ fn guards() {
             .map(|finding| format!("{} {}", finding.guard, finding.addresses.len()))
             .collect::<Vec<_>>()
     };
-    let none: Vec<String> = Vec::new();
-    assert_eq!(found(&keeping(7, &all), false, &[]), none, "exactly 30 %");
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(found(&keeping(7, &all), false, &[]), nothing, "exactly 30 %");
     assert_eq!(found(&keeping(6, &all), false, &[]), ["mass_destroy 4"]);
-    assert_eq!(found(&keeping(0, nine), false, &[]), none, "too few to be a mass");
-    assert_eq!(found(&keeping(6, &all), false, &["all"]), none);
-    assert_eq!(found(&keeping(6, &all), false, &["toy.t9"]), none, "three of ten are unnamed");
+    assert_eq!(found(&keeping(0, nine), false, &[]), nothing, "too few to be a mass");
+    assert_eq!(found(&keeping(6, &all), false, &["all"]), nothing);
+    assert_eq!(found(&keeping(6, &all), false, &["toy.t9"]), nothing, "three of ten are unnamed");
     assert_eq!(found(&replaced, false, &[]), ["mass_destroy 10"]);
     assert_eq!(found(&marked, false, &[]), ["protected_destroy 1"]);
     assert_eq!(found(&marked, false, &["all"]), ["protected_destroy 1"], "`all` names nothing");
-    assert_eq!(found(&marked, false, &["toy.t9"]), none);
+    assert_eq!(found(&marked, false, &["toy.t9"]), nothing);
     assert_eq!(found(&keeping(9, &all), true, &[]), ["protected_destroy 1"]);
     assert_eq!(found(&keeping(9, &all), true, &["all"]), ["protected_destroy 1"]);
-    assert_eq!(found(&keeping(9, &all), true, &["toy.t9"]), none);
+    assert_eq!(found(&keeping(9, &all), true, &["toy.t9"]), nothing);
 }
+
+type Change = fn(&mut Desired<Toy>, &mut World<Toy>);
 
 #[test]
 fn the_digest_covers_what_changes_and_nothing_else() {
@@ -291,7 +293,7 @@ fn the_digest_covers_what_changes_and_nothing_else() {
     assert_eq!(base, digest("test", &plan).unwrap().to_string(), "unmanaged, held and kept do not count");
 
     let mut digests = BTreeSet::from([base, of("prod", &declared, &actual)]);
-    let changes: [fn(&mut Desired<Toy>, &mut World<Toy>); 6] = [
+    let changes: [Change; 6] = [
         |desired, _| desired.resources.get_mut(&toy("b")).unwrap().value = 9,
         |desired, _| desired.resources.get_mut(&toy("a")).unwrap().value = 9,
         |_, world| world.found.get_mut(&toy("a")).unwrap().resource.value = 9,

@@ -182,11 +182,15 @@ fn check_account(plan: &Plan<Toy>, failing: &BTreeSet<Address>, summary: &Summar
             .filter(|parent| !matches!(summary.outcomes[*parent], Outcome::Done))
             .collect();
         match &summary.outcomes[&step.address] {
-            Outcome::Done => assert!(bad.is_empty() && !failing.contains(&step.address), "{}", step.address),
-            Outcome::Failed(_) => {
-                assert!(bad.is_empty() && failing.contains(&step.address), "{}", step.address)
+            Outcome::Done => {
+                assert!(bad.is_empty() && !failing.contains(&step.address), "{}", step.address);
             }
-            Outcome::Skipped { because } => assert!(bad.contains(&because), "{} {because}", step.address),
+            Outcome::Failed(_) => {
+                assert!(bad.is_empty() && failing.contains(&step.address), "{}", step.address);
+            }
+            Outcome::Skipped { because } => {
+                assert!(bad.contains(&because), "{} {because}", step.address);
+            }
             Outcome::NotAttempted => panic!("{} was not attempted", step.address),
         }
     }

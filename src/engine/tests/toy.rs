@@ -169,12 +169,11 @@ impl Memory {
                 ),
             }
             assert!(exists.is_none_or(|found| found.owned), "{address} is not ours");
-            let id = match (action, exists) {
-                (Action::Update { .. }, Some(found)) => found.outputs.clone(),
-                _ => {
-                    self.made.set(self.made.get() + 1);
-                    outputs(&format!("{address}#{}", self.made.get()))
-                }
+            let id = if let (Action::Update { .. }, Some(found)) = (action, exists) {
+                found.outputs.clone()
+            } else {
+                self.made.set(self.made.get() + 1);
+                outputs(&format!("{address}#{}", self.made.get()))
             };
             let made = Found { resource: new.clone(), outputs: id.clone(), owned: true, protected: false };
             world.found.insert(address.clone(), made);
