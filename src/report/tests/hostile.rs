@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
+use proptest::prelude::*;
 use regex::Regex;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     super::{About, difference, json, markdown, text, text::Style},
@@ -98,4 +99,68 @@ fn large_plans() {
     }
     let many = markdown::render(&view_of(&steps(1), about()));
     assert!(many.contains("2000 objects will be destroyed") && many.chars().count() <= 65_536);
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let texts = [
+        "",
+        "a",
+        "a\n",
+        "a\nb",
+        "a\nc\nd\n",
+        "{\"x\": [1, 2]}",
+        "{\"x\":[1,2]}",
+        "[\"\u{1b}\"]",
+        "(sensitive value)",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0..3_u8).prop_map(Value::from),
+        prop::sample::select(texts.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        let key = prop::sample::select(vec!["id", "name", "x", "y", "a b"]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+            prop::collection::vec((key, inner), 0..4)
+                .prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever differs is seen to differ, and what is shown of it is as well formed as its brackets.
+    #[test]
+    fn no_difference_goes_unseen(old in any_value(), new in any_value()) {
+        let object = |value: &Value| -> Value {
+            let mut map = Map::from_iter([("same".to_string(), json!([1]))]);
+            if *value != Value::Null {
+                map.insert("value".into(), value.clone());
+            }
+            map.into()
+        };
+        let name = Address::new("toy", "a");
+        let step = |action| Step { address: name.clone(), action, after: BTreeSet::new(), protected: false };
+        let mut plan = plan(Vec::new());
+        plan.steps.push(step(update(object(&old), object(&new))));
+        let text = plain(&view_of(&plan, about()));
+        let signed = |line: &&str| ["      + ", "      ~ ", "      - "].iter().any(|sign| line.starts_with(sign));
+        prop_assert_eq!(text.lines().any(|line| signed(&line)), old != new, "{}", text);
+        for (open, close) in [("{", "}"), ("[", "]"), ("(", ")")] {
+            let ends = |what: &str| {
+                let strip = |line: &str| line.trim_end_matches(" -> null").trim_end_matches(',').to_string();
+                text.lines().filter(|line| strip(line).ends_with(what)).count()
+            };
+            let closed = text
+                .lines()
+                .filter(|line| line.trim().trim_end_matches(" -> null").trim_end_matches(',') == close)
+                .count();
+            let opened = ends(open);
+            prop_assert_eq!(opened, closed, "{} in {}", open, text);
+        }
+        prop_assert!(!text.contains('\x1b'));
+    }
 }
