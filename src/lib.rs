@@ -11,4 +11,5 @@
 //!
 //! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
 
+pub mod config;
 pub mod model;
