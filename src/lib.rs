@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod compose;
+pub mod config;
 pub mod engine;
 pub mod model;
 pub mod providers;
