@@ -279,7 +279,10 @@ mod tests {
     #[test]
     fn terraform_fingers() {
         for (typed, meant) in [
-            ("infra plan -env=test -detailed-exitcode -out=p", "infra plan --env=test --detailed-exitcode --out=p"),
+            (
+                "infra plan -env=test -detailed-exitcode -out=p",
+                "infra plan --env=test --detailed-exitcode --out=p",
+            ),
             ("infra apply -auto-approve -e test", "infra apply --auto-approve -e test"),
             ("infra plan -exclude=a.b -target c.d", "infra plan --exclude=a.b --target c.d"),
             ("infra plan -o p -C d -v -vv", "infra plan -o p -C d -v -vv"),

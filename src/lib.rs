@@ -12,6 +12,7 @@
 //! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
 
 pub mod cli;
+pub mod commands;
 pub mod compose;
 pub mod config;
 pub mod engine;

@@ -97,10 +97,10 @@ impl Hold {
         }
     }
 
-    /// Whether what is declared upon it must wait. What merely stays although nobody declares it is there as it was,
-    /// so it is in nobody's way.
+    /// Whether what is declared upon it must wait. What is there as it was (because nobody declares it any more, or
+    /// because the change to it is one we do not make) is in nobody's way: a revocation must not wait for it.
     pub fn blocks(&self) -> bool {
-        !matches!(self, Self::Undeclared { .. } | Self::Needed { .. })
+        !matches!(self, Self::Undeclared { .. } | Self::Needed { .. } | Self::Refused { .. })
     }
 }
 

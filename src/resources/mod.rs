@@ -98,6 +98,13 @@ impl<M> Live<M> {
         Ok(world)
     }
 
+    /// Clusters whose servers run, and where.
+    pub async fn running(&self) -> Result<Vec<(String, Endpoint)>, Error> {
+        let known = self.servers().await?.known();
+        let clusters = known.keys().map(|address| address.path().to_owned());
+        Ok(clusters.filter_map(|name| server(&known, &name).map(|server| (name, server.endpoint))).collect())
+    }
+
     fn project(&self, catalog: &Catalog, world: &mut World<Any>) {
         world.found.extend(inside(catalog, &self.environment));
         for (database, content) in &catalog.databases {

@@ -20,6 +20,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
+        names::IAM,
     },
     providers::postgres::{ADMIN, Catalog, Member, Oid, Place, Role, Script, ident, literal},
 };
@@ -256,7 +257,7 @@ impl Sql for PgRole {
             if member_of.get(role) != Some(membership) {
                 statements.extend(old.revoke(role, &self.name, dialect));
                 // Before 16 every member could become the role; from 16 on only those who were allowed to.
-                lost |= role != "rds_iam" && (membership.set || !dialect.has_membership_options());
+                lost |= role != IAM && (membership.set || !dialect.has_membership_options());
             }
         }
         for (role, membership) in member_of {
@@ -373,7 +374,7 @@ impl Project for PgRole {
             for row in mine {
                 let name = catalog.role(row.role);
                 let membership = resource.member_of.entry(name.clone()).or_default();
-                let of_row = options(row, role);
+                let of_row = if name == IAM { by_itself(row) } else { options(row, role) };
                 membership.inherit |= of_row.inherit;
                 membership.set |= of_row.set;
                 membership.admin |= of_row.admin;
@@ -415,6 +416,11 @@ fn options(row: &Member, member: &Role) -> Membership {
         set: row.set.unwrap_or(!member.inherit),
         admin: row.admin,
     }
+}
+
+/// Membership in `rds_iam` works by being there: nobody needs what it could inherit. So before 16 it is as declared.
+fn by_itself(row: &Member) -> Membership {
+    Membership { inherit: row.inherit.unwrap_or(true), set: row.set.unwrap_or(false), admin: row.admin }
 }
 
 fn attributes(role: &Role) -> BTreeSet<String> {

@@ -30,6 +30,13 @@ impl Failure {
         failure
     }
 
+    /// Puts what was being done in front; what was told so far becomes its cause.
+    #[must_use]
+    pub fn named(mut self, what: &str) -> Self {
+        self.causes.insert(0, std::mem::replace(&mut self.summary, what.to_owned()));
+        self
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

@@ -129,17 +129,16 @@ pub(super) struct Session {
 impl Session {
     pub(super) async fn open(login: &Login, endpoint: &Endpoint, database: &str) -> Result<Self, SqlError> {
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
-        let mut settings = vec![
+        let read_only = if login.read_only { "on" } else { "off" };
+        let settings = [
             ("statement_timeout", milliseconds(login.statement_timeout)),
             ("lock_timeout", "5s".to_owned()),
             ("idle_in_transaction_session_timeout", "60s".to_owned()),
             // What a role's or a database's settings would otherwise change under us.
             ("search_path", "pg_catalog".to_owned()),
             ("role", "none".to_owned()),
+            ("default_transaction_read_only", read_only.to_owned()),
         ];
-        if login.read_only {
-            settings.push(("default_transaction_read_only", "on".to_owned()));
-        }
         let options = PgConnectOptions::new_without_pgpass()
             .host(&endpoint.host)
             .port(endpoint.port)
