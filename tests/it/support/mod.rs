@@ -1,5 +1,7 @@
 //! What several integration tests need.
 
+pub(crate) mod local;
+
 use std::path::{Path, PathBuf};
 
 /// The folder with the programs of this major version of PostgreSQL: what `tests/run.sh` says, or what it left earlier.
