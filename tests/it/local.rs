@@ -4,7 +4,10 @@ mod trouble;
 
 use std::{fs, net::TcpListener, os::unix::fs::MetadataExt as _, time::Instant};
 
-use infra::providers::local::{LocalError, Server, Spec};
+use infra::providers::{
+    ReadOnly,
+    local::{Local, LocalError, Server, Spec},
+};
 
 use crate::support::local::{Project, connect, parameters, postmaster, quiet, run, show, spec};
 
@@ -155,6 +158,8 @@ async fn the_newest_that_satisfies_is_taken() {
         let version = local.newest_version(prefix).unwrap();
         assert!(version.starts_with(expected), "{prefix:?} {version}");
     }
+    let usual = Local::<ReadOnly>::new(&project.folder, "local").newest_version(None);
+    usual.expect("no PostgreSQL in the usual places: run sh tests/run.sh");
     let error = local.newest_version(Some("16.1")).unwrap_err();
     assert!(matches!(&error, LocalError::NoVersion { found, .. } if found.len() == 4), "{error}");
     assert!(error.hint().unwrap().contains("apt-get install postgresql-16"));

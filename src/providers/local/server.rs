@@ -163,7 +163,9 @@ async fn connect(folder: &Path, port: u16, doing: &'static str) -> Result<PgConn
         .password("")
         .database("postgres")
         .ssl_mode(PgSslMode::Disable)
-        .application_name("infra");
+        .application_name("infra")
+        // sqlx takes the caller's PGOPTIONS; this comes behind them.
+        .options([("default_transaction_read_only", "off")]);
     timed(PgConnection::connect_with(&options), doing).await
 }
 
