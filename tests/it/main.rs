@@ -1,1 +1,11 @@
+//! The one integration-test binary. `sh tests/run.sh` gets the servers it needs and runs it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may end by panicking"
+)]
+
+mod local;
+mod support;

@@ -103,17 +103,13 @@ impl Search {
             if found.values().any(|binaries: &Binaries| binaries.folder == folder) {
                 continue;
             }
-            match version_of(&folder, &account) {
-                Some((version, version_num)) => {
-                    found.entry(version_num).or_insert(Binaries { folder, version, version_num });
-                }
-                None => {
-                    let text =
-                        format!("{} cannot be run by {}", folder.join("postgres").display(), account.name());
-                    if !unusable.contains(&text) {
-                        unusable.push(text);
-                    }
-                }
+            if let Some((version, version_num)) = version_of(&folder, &account) {
+                found.entry(version_num).or_insert(Binaries { folder, version, version_num });
+                continue;
+            }
+            let text = format!("{} cannot be run by {}", folder.join("postgres").display(), account.name());
+            if !unusable.contains(&text) {
+                unusable.push(text);
             }
         }
         Ok((found, unusable))

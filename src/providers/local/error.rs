@@ -113,7 +113,7 @@ impl LocalError {
 }
 
 /// Whether the output of a PostgreSQL program says that the disk is full (strerror of ENOSPC and EDQUOT;
-/// the programs run under LC_ALL=C).
+/// the programs run under `LC_ALL=C`).
 pub(super) fn says_disk_full(output: &str) -> bool {
     output.contains("No space left on device") || output.contains("Disk quota exceeded")
 }

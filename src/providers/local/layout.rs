@@ -182,7 +182,7 @@ pub(super) fn make_socket(folder: &Path, account: &Account) -> Result<(), LocalE
         Err(error) => return Err(LocalError::io("make the folder", socket)(error)),
     }
     let found = fs::symlink_metadata(&socket).map_err(LocalError::io("look at", &socket))?;
-    if found.is_dir() && found.uid() == account.uid() && found.mode() & 0o077 == 0 {
+    if found.is_dir() && found.uid() == account.uid() && found.mode() & 0o777 == 0o700 {
         Ok(())
     } else {
         Err(LocalError::Permission { path: socket })
@@ -211,7 +211,9 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), LocalErro
 }
 
 fn hex(bytes: &[u8], digits: usize) -> String {
-    let mut text: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+    let mut text: String =
+        Sha256::digest(bytes).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
     text.truncate(digits);
     text
 }

@@ -91,6 +91,7 @@ impl<M> Local<M> {
     }
 
     /// All servers of the environment, by name. Folders without our record are not ours and not listed.
+    #[expect(clippy::unused_async, reason = "reading is async in every provider")]
     pub async fn servers(&self) -> Result<Vec<Server>, LocalError> {
         layout::check_name("environment", &self.environment)?;
         let mut servers = Vec::new();
@@ -308,6 +309,7 @@ impl Local<ReadWrite> {
 async fn clear_away(folder: &Path, name: &str) -> Result<(), LocalError> {
     let _lock = lock(folder, name)?;
     process::stop(folder, name).await?;
+    process::end_all(folder).await;
     layout::remove_socket(folder)?;
     server::remove(folder).await
 }

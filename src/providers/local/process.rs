@@ -117,3 +117,31 @@ pub(super) async fn stop(folder: &Path, name: &str) -> Result<(), LocalError> {
     }
     Err(LocalError::Timeout { name: name.into(), what: "stop", seconds: 50 })
 }
+
+/// Ends whatever still works in the folder of an abandoned server: an `initdb` or `pg_ctl` outlives an infra that was
+/// killed. Where the system does not show it, it ends by itself once the folder is gone.
+pub(super) async fn end_all(folder: &Path) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for attempt in 0..100 {
+            let working = working_in(folder);
+            if working.is_empty() {
+                return;
+            }
+            if attempt == 0 {
+                for pid in working {
+                    let _ = kill(pid, signal);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn working_in(folder: &Path) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let works_there = |process: &fs::DirEntry| {
+        fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    };
+    let number = |process: fs::DirEntry| process.file_name().to_str()?.parse().ok().map(Pid::from_raw);
+    processes.filter(works_there).filter_map(number).collect()
+}

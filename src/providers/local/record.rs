@@ -101,7 +101,7 @@ impl Record {
         write_file(&folder.join("server.json"), &(text + "\n"), account)
     }
 
-    /// Writes the configuration of a fresh data folder. `settled` is the folder's final name.
+    /// Writes the configuration of a fresh data folder.
     pub(super) fn write_first_configuration(
         &self,
         data: &Path,
@@ -161,7 +161,6 @@ impl Record {
         ];
         let theirs = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in ours.into_iter().chain(theirs) {
-            // `cluster_name` is cut by the server to 63 bytes; everything else is as long as it is.
             let _ = writeln!(text, "{name} = '{}'", value.replace('\\', "\\\\").replace('\'', "''"));
         }
         text
@@ -194,15 +193,34 @@ pub(super) fn check_parameters(parameters: &BTreeMap<String, String>) -> Result<
 
 /// The `name = value` lines of a configuration file, unquoted; later ones win when collected.
 fn assignments(text: &str) -> impl Iterator<Item = (String, String)> {
-    text.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        let value = value.trim();
-        let value = match value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-            Some(quoted) => quoted.replace("''", "'").replace("\\\\", "\\"),
-            None => value.split('#').next().unwrap_or_default().trim_end().to_owned(),
+    text.lines().filter_map(|line| {
+        let line = line.trim();
+        let end = line.find(|c: char| c == '=' || c == '#' || c.is_whitespace())?;
+        let (name, rest) = line.split_at(end);
+        let rest = rest.trim_start();
+        let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        if name.is_empty() || value.is_empty() || value.starts_with('#') {
+            return None;
+        }
+        let value = match value.strip_prefix('\'') {
+            Some(quoted) => unquoted(quoted),
+            None => value.split(['#', ' ', '\t']).next().unwrap_or_default().to_owned(),
         };
-        Some((name.trim().to_owned(), value))
+        Some((name.to_owned(), value))
     })
+}
+
+/// A quoted value from behind its opening quote to its closing one.
+fn unquoted(quoted: &str) -> String {
+    let (mut value, mut rest) = (String::new(), quoted.chars().peekable());
+    while let Some(character) = rest.next() {
+        match character {
+            '\'' if rest.peek() != Some(&'\'') => break,
+            '\'' | '\\' => value.extend(rest.next()),
+            other => value.push(other),
+        }
+    }
+    value
 }
 
 /// Replaces a file in one step, so that a kill leaves the old one or the new one. The folder belongs to the server's
@@ -246,6 +264,13 @@ mod tests {
         );
         let read: BTreeMap<_, _> = assignments(&text).collect();
         assert!(values.iter().all(|(name, value)| read.get(name) == Some(value)), "{read:?}");
+    }
+
+    #[test]
+    fn what_people_write_by_hand_is_read() {
+        let text = "# a = 1\na = 1 # one\n b='2' # two\nc 3\nd = 'it''s \\\\ # d'#\n\n=\ne\na = 4";
+        let read: BTreeMap<_, _> = assignments(text).collect();
+        assert_eq!(read, parameters(&[("a", "4"), ("b", "2"), ("c", "3"), ("d", "it's \\ # d")]));
     }
 
     #[test]

@@ -18,9 +18,9 @@ use super::{
 };
 
 /// What a start on a slow disk may take, recovery after a crash included.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// initdb writes about 40 MB and syncs them.
-const INITDB: Duration = Duration::from_secs(180);
+const INITDB: Duration = Duration::from_mins(3);
 /// Connecting over the socket, and one statement there.
 const SQL: Duration = Duration::from_secs(20);
 
@@ -42,7 +42,7 @@ pub(super) async fn initdb(binaries: &Binaries, folder: &Path, account: &Account
         return Ok(());
     }
     let output = text(&made);
-    Err(if says_disk_full(&output) {
+    Err(if says_disk_full(&output) || is_disk_full(folder) {
         LocalError::DiskFull { folder: folder.into() }
     } else {
         LocalError::Tool { tool: "initdb", output }
@@ -87,10 +87,18 @@ pub(super) async fn start(
     }
     let log = last_lines(&log, before);
     let log = if log.is_empty() { said } else { log };
-    Err(if says_disk_full(&log) {
+    Err(if says_disk_full(&log) || is_disk_full(folder) {
         LocalError::DiskFull { folder: folder.into() }
     } else {
         LocalError::StartFailed { name: name.into(), folder: folder.into(), log }
+    })
+}
+
+/// A server on a full disk cannot even write that into its log. What only root may still use does not count.
+fn is_disk_full(folder: &Path) -> bool {
+    nix::sys::statvfs::statvfs(folder).is_ok_and(|disk| {
+        let no_files = disk.files() > 0 && disk.files_available() == 0;
+        no_files || disk.blocks_available() < 16
     })
 }
 
@@ -155,7 +163,9 @@ async fn connect(folder: &Path, port: u16, doing: &'static str) -> Result<PgConn
         .password("")
         .database("postgres")
         .ssl_mode(PgSslMode::Disable)
-        .application_name("infra");
+        .application_name("infra")
+        // sqlx takes the caller's PGOPTIONS; this comes behind them.
+        .options([("default_transaction_read_only", "off")]);
     timed(PgConnection::connect_with(&options), doing).await
 }
 
