@@ -226,9 +226,7 @@ impl Run<'_> {
         };
         match answer {
             Ok(()) => Ok(None),
-            Err(NotApproved::Interrupted) => {
-                Ok(Some(Exit::Interrupted(received.received().unwrap_or(2))))
-            }
+            Err(NotApproved::Interrupted) => Ok(Some(Exit::Interrupted(received.received().unwrap_or(2)))),
             Err(error) => {
                 let failure = Failure::of(&error);
                 Err(error.hint().into_iter().fold(failure, Failure::hint).into())

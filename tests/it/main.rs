@@ -7,5 +7,6 @@
     reason = "a test may end by panicking"
 )]
 
+mod first_apply;
 mod local;
 mod support;

@@ -1,6 +1,7 @@
 //! What several integration tests need.
 
 pub(crate) mod local;
+pub(crate) mod sandbox;
 
 use std::path::{Path, PathBuf};
 
