@@ -21,9 +21,9 @@ use crate::{
 use super::Stop;
 
 /// A read that takes longer is ended by the server.
-const READ: Duration = Duration::from_secs(60);
+const READ: Duration = Duration::from_mins(1);
 /// Longest single statement of an apply: a REASSIGN OWNED over very many tables, say.
-const WRITE: Duration = Duration::from_secs(600);
+const WRITE: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -160,7 +160,8 @@ impl Session {
         wanted: &Wanted,
     ) -> Result<Planned, Stop> {
         let whole = engine::plan(desired, world).map_err(|error| Failure::of(&error))?;
-        let (plan, left_out) = engine::select(&whole, &wanted.selection).map_err(unknown_target)?;
+        let (plan, left_out) =
+            engine::select(&whole, &wanted.selection).map_err(|error| unknown_target(&error))?;
         let limits = Limits {
             protect: self.environment.protect,
             allow_destroy: wanted.allow_destroy.iter().cloned().collect(),
@@ -182,9 +183,9 @@ impl Session {
     }
 }
 
-fn unknown_target(error: UnknownTarget) -> Stop {
+fn unknown_target(error: &UnknownTarget) -> Stop {
     let near: Vec<&str> = error.near.iter().map(crate::model::Address::as_str).collect();
-    let failure = Failure::of(&error);
+    let failure = Failure::of(error);
     if near.is_empty() { failure.into() } else { failure.hint(format!("near: {}", near.join(", "))).into() }
 }
 

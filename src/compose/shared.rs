@@ -56,7 +56,7 @@ impl<'a> Composition<'a> {
             roles_of_all.push(roles);
         }
         let database =
-            PgDatabase { grants, role_settings, ..self.database(cluster, SHARED, &owner, mark.clone()) };
+            PgDatabase { grants, role_settings, ..PgDatabase::new(cluster, SHARED, &owner, mark.clone()) };
         self.add(PgDatabase::address(cluster, SHARED), database);
 
         let mut access = PgAccess::new(cluster, SHARED, None, &owner, None);

@@ -66,6 +66,23 @@ impl PgDatabase {
         Address::new("pg_database", &format!("{cluster}/{name}"))
     }
 
+    /// A database that takes connections, with nothing but its mark.
+    pub fn new(cluster: &str, name: &str, owner: &str, mark: Mark) -> Self {
+        Self {
+            cluster: cluster.into(),
+            name: name.into(),
+            owner: owner.into(),
+            state: State::Active,
+            connection_limit: -1,
+            connectable: true,
+            grants: Grants::new(),
+            settings: BTreeMap::new(),
+            role_settings: BTreeMap::new(),
+            mark: Some(mark),
+            facts: Facts::default(),
+        }
+    }
+
     /// What `CREATE DATABASE` leaves behind: no mark, no connections, and the rights that Postgres gives to everybody.
     fn fresh(&self) -> Self {
         let everybody = ["CONNECT", "TEMPORARY"].map(str::to_owned).into();
