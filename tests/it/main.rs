@@ -8,5 +8,6 @@
 )]
 
 mod first_apply;
+mod floors;
 mod local;
 mod support;
