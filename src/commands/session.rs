@@ -18,7 +18,7 @@ use crate::{
     ui::Failure,
 };
 
-use super::Stop;
+use super::{Exit, Stop};
 
 /// A read that takes longer is ended by the server.
 const READ: Duration = Duration::from_mins(1);
@@ -79,9 +79,13 @@ pub(super) fn name(global: &Global, project: &std::path::Path) -> Result<String,
     })
 }
 
-/// All problems of a configuration, as they are.
+/// All problems of a configuration, each with its place.
 pub(super) fn invalid(invalid: &Invalid) -> Stop {
-    Failure::new(invalid.to_string().trim_end()).into()
+    let one = |problem: &config::Problem| {
+        let text = problem.to_string();
+        Failure::new(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
+    };
+    Stop { exit: Exit::Failed, failures: invalid.problems.iter().map(one).collect() }
 }
 
 impl Session {
