@@ -1,7 +1,7 @@
 //! The shape the types of [`crate::model::environment`] demand, in the form in which a tree can be held against it.
 //!
-//! It is made from the same JSON Schema that `infra schema` prints, so that what an editor says and what `infra` says
-//! cannot differ. Only what `schemars` writes for those types is understood; a test fails when they outgrow it.
+//! It is made from the same JSON Schema that `infra schema` prints, so that an editor and `infra` cannot contradict each
+//! other. Only what `schemars` writes for those types is understood; a test fails when they outgrow it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -75,7 +75,7 @@ const WORDS: [(&str, &str); 6] = [
 
 /// The shape of an environment. Made once per process: 0.2 ms.
 pub(crate) static ENVIRONMENT: LazyLock<Shape> = LazyLock::new(|| {
-    let schema = super::schema();
+    let schema = super::schema_of_types();
     Shape::new(&schema, &schema["$defs"], 0)
 });
 
