@@ -52,7 +52,7 @@ pub(crate) fn check(
     problems: &mut Problems,
 ) -> (Node, Unfit) {
     let spot = root.spot;
-    let mut walk = Walk { sources, problems, unfit: Unfit::default(), path: Vec::new(), whole, start };
+    let mut walk = Walk { sources, problems, unfit: Unfit::default(), path: Vec::new(), whole };
     let empty = Node { spot, value: Value::Map(Map::new()) };
     let fitting = walk.fit(root, shape, start).unwrap_or(empty);
     (fitting, walk.unfit)
@@ -64,7 +64,6 @@ struct Walk<'a> {
     unfit: Unfit,
     path: Vec<String>,
     whole: bool,
-    start: Spot,
 }
 
 impl Walk<'_> {
@@ -90,7 +89,7 @@ impl Walk<'_> {
             (Shape::Either(branches), value) => {
                 let node = Node { spot, value };
                 let Some(branch) = branches.iter().find(|branch| takes(branch, &node.value)) else {
-                    self.misfit(&node, shape);
+                    self.misfit(&node, shape, anchor);
                     return None;
                 };
                 if branches.iter().any(|branch| matches!(branch, Shape::Boolean)) {
@@ -99,7 +98,7 @@ impl Walk<'_> {
                 if let (Shape::Words(words), Value::Text(text)) = (branch, &node.value)
                     && !words.contains(text)
                 {
-                    self.misfit(&node, shape);
+                    self.misfit(&node, shape, anchor);
                     return None;
                 }
                 return self.fit(node, branch, anchor);
@@ -107,7 +106,7 @@ impl Walk<'_> {
             (shape, value) => {
                 let node = Node { spot, value };
                 if !self.scalar_fits(&node, shape) {
-                    self.misfit(&node, shape);
+                    self.misfit(&node, shape, anchor);
                     return None;
                 }
                 if matches!(shape, Shape::Integer { .. }) {
@@ -258,7 +257,7 @@ impl Walk<'_> {
         let place = self.inside();
         let draft = self.problems.add(entry.key, format!("unknown key {}{place}", quoted(name)));
         if promises_secret(name) {
-            draft.because("no password or key is ever written here: logins to Postgres are by IAM, and the only secrets, addresses of MongoDB, are `{env: NAME}` or `{file: PATH}`");
+            draft.because("no secret is ever written here: logins to Postgres are by IAM, and the address of a MongoDB is `{env: NAME}` or `{file: PATH}`");
         }
         draft.mend_if(did_you_mean(near.as_deref(), known));
         near
@@ -321,7 +320,9 @@ impl Walk<'_> {
             (None, _) => {
                 if !any_unknown {
                     let at = if spot.end > spot.start { spot } else { anchor };
-                    self.problems.add(at, format!("{name} needs exactly one of {expected}, and has none"));
+                    self.problems
+                        .add(at, format!("{name} needs exactly one of {expected}, and has none"))
+                        .mend(format!("write {}", Shape::variants(&names)));
                 }
                 self.unfit.add(&self.path, None);
                 None
@@ -349,7 +350,7 @@ impl Walk<'_> {
         }
     }
 
-    fn misfit(&mut self, node: &Node, shape: &Shape) {
+    fn misfit(&mut self, node: &Node, shape: &Shape, anchor: Spot) {
         self.unfit.add(&self.path, None);
         let name = self.name();
         let expected = shape.expected();
@@ -357,7 +358,8 @@ impl Walk<'_> {
         let is_reference = node
             .map()
             .is_some_and(|map| map.len() == 1 && (map.contains_key("env") || map.contains_key("file")));
-        let at = if node.spot.end > node.spot.start { node.spot } else { self.start };
+        // A block of lines has no end that could be marked.
+        let at = if node.spot.end > node.spot.start { node.spot } else { anchor };
         if is_reference {
             self.problems
                 .add(at, format!("{name} cannot be taken from a variable or a file"))
@@ -365,7 +367,12 @@ impl Walk<'_> {
                 .mend("write the value itself");
             return;
         }
-        let found = found(node);
+        let mut found = found(node);
+        if matches!(shape, Shape::Integer { .. } | Shape::Number { .. } | Shape::Boolean)
+            && matches!(node.value, Value::Text(_))
+        {
+            found = format!("the text {found}");
+        }
         self.problems.add(at, format!("{name} is {found}; expected {expected}")).mend_if(mend);
     }
 
@@ -401,7 +408,8 @@ impl Walk<'_> {
                 Some(format!("write it in brackets: [{text}]"))
             }
             (Shape::OneOf(variants), Value::Text(text)) if variants.contains_key(text) => {
-                Some(format!("write `{{{text}: {{}}}}`"))
+                let key = self.path.last().map_or("", String::as_str);
+                Some(format!("write `{key}: {{{text}: {{}}}}`"))
             }
             (Shape::Named(_) | Shape::Record(_), Value::List(_)) => {
                 Some("write a name and a colon in front of each, instead of a dash".into())
