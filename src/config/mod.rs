@@ -19,6 +19,7 @@ mod shape;
 mod source;
 mod structure;
 mod tree;
+mod wording;
 
 use std::path::Path;
 

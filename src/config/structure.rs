@@ -8,6 +8,7 @@ use super::{
     shape::{Record, Shape},
     source::{Sources, Spot, promises_secret, quoted},
     tree::{Entry, Map, Node, Value},
+    wording::{Wording, found},
 };
 
 /// The paths at or below which something does not fit: there, checks that ask whether something is present stay silent.
@@ -105,7 +106,7 @@ impl Walk<'_> {
             }
             (shape, value) => {
                 let node = Node { spot, value };
-                if !self.scalar_fits(&node, shape) {
+                if !fits(&node, shape) {
                     self.misfit(&node, shape, anchor);
                     return None;
                 }
@@ -116,22 +117,6 @@ impl Walk<'_> {
             }
         };
         Some(Node { spot, value })
-    }
-
-    fn scalar_fits(&self, node: &Node, shape: &Shape) -> bool {
-        match (shape, &node.value) {
-            (Shape::Text(pattern), Value::Text(text)) => {
-                pattern.as_ref().is_none_or(|pattern| pattern.fits(text))
-            }
-            (Shape::Duration, Value::Text(text)) => text.parse::<crate::model::duration::Duration>().is_ok(),
-            (Shape::Boolean, Value::Boolean(_)) => true,
-            (Shape::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
-            #[allow(clippy::cast_precision_loss, reason = "only compared with small limits")]
-            (Shape::Number { min, max }, Value::Integer(number)) => (*min..=*max).contains(&(*number as f64)),
-            (Shape::Number { min, max }, Value::Float(number)) => (*min..=*max).contains(number),
-            (Shape::Words(words), Value::Text(text)) => words.contains(text),
-            _ => false,
-        }
     }
 
     /// What no text may contain, wherever it stands.
@@ -354,7 +339,8 @@ impl Walk<'_> {
         self.unfit.add(&self.path, None);
         let name = self.name();
         let expected = shape.expected();
-        let mend = self.mend(node, shape);
+        let words = Wording { sources: self.sources, problems: self.problems, path: &self.path };
+        let mend = words.mend(node, shape);
         let is_reference = node
             .map()
             .is_some_and(|map| map.len() == 1 && (map.contains_key("env") || map.contains_key("file")));
@@ -375,47 +361,22 @@ impl Walk<'_> {
         }
         self.problems.add(at, format!("{name} is {found}; expected {expected}")).mend_if(mend);
     }
+}
 
-    /// The mend where the value shows what was meant.
-    fn mend(&self, node: &Node, shape: &Shape) -> Option<String> {
-        let written = self.sources.written(node.spot).trim();
-        match (shape, &node.value) {
-            (Shape::Text(_) | Shape::Duration, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
-                if matches!(shape, Shape::Duration) {
-                    return Some(format!("add the unit: {written}s, {written}m, {written}h or {written}d"));
-                }
-                Some(format!("write it in quotes: \"{written}\""))
-            }
-            (Shape::Either(branches), _) => branches.iter().find_map(|branch| self.mend(node, branch)),
-            (Shape::Words(words), Value::Text(text)) => {
-                let text = text.to_lowercase().replace(['_', ' '], "-");
-                self.problems
-                    .near(&text, words)
-                    .or_else(|| self.problems.near(&text.replace('-', "_"), words))
-                    .map(|near| format!("did you mean `{near}`?"))
-            }
-            (Shape::Boolean, Value::Text(text)) => match text.to_lowercase().as_str() {
-                "yes" | "on" | "y" | "true" => Some("write `true`".into()),
-                "no" | "off" | "n" | "false" => Some("write `false`".into()),
-                _ => None,
-            },
-            (Shape::Integer { .. } | Shape::Number { .. }, Value::Text(text))
-                if text.parse::<f64>().is_ok() =>
-            {
-                Some(format!("write it without quotes: {text}"))
-            }
-            (Shape::List(_), Value::Text(text)) if super::source::inline_password(text).is_none() => {
-                Some(format!("write it in brackets: [{text}]"))
-            }
-            (Shape::OneOf(variants), Value::Text(text)) if variants.contains_key(text) => {
-                let key = self.path.last().map_or("", String::as_str);
-                Some(format!("write `{key}: {{{text}: {{}}}}`"))
-            }
-            (Shape::Named(_) | Shape::Record(_), Value::List(_)) => {
-                Some("write a name and a colon in front of each, instead of a dash".into())
-            }
-            _ => None,
+/// Whether a scalar is one that may stand here.
+fn fits(node: &Node, shape: &Shape) -> bool {
+    match (shape, &node.value) {
+        (Shape::Text(pattern), Value::Text(text)) => {
+            pattern.as_ref().is_none_or(|pattern| pattern.fits(text))
         }
+        (Shape::Duration, Value::Text(text)) => text.parse::<crate::model::duration::Duration>().is_ok(),
+        (Shape::Boolean, Value::Boolean(_)) => true,
+        (Shape::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
+        #[allow(clippy::cast_precision_loss, reason = "only compared with small limits")]
+        (Shape::Number { min, max }, Value::Integer(number)) => (*min..=*max).contains(&(*number as f64)),
+        (Shape::Number { min, max }, Value::Float(number)) => (*min..=*max).contains(number),
+        (Shape::Words(words), Value::Text(text)) => words.contains(text),
+        _ => false,
     }
 }
 
@@ -429,18 +390,5 @@ fn takes(shape: &Shape, value: &Value) -> bool {
         Value::List(_) => matches!(shape, Shape::List(_)),
         Value::Map(_) => matches!(shape, Shape::Record(_) | Shape::Named(_) | Shape::OneOf(_)),
         Value::Null { .. } => false,
-    }
-}
-
-/// What is there, for a message.
-fn found(node: &Node) -> String {
-    match &node.value {
-        Value::Null { .. } => "empty".into(),
-        Value::Boolean(value) => format!("`{value}`"),
-        Value::Integer(number) => format!("the number {number}"),
-        Value::Float(number) => format!("the number {number}"),
-        Value::Text(text) => quoted(text),
-        Value::List(_) => "a list".into(),
-        Value::Map(_) => "a map".into(),
     }
 }
