@@ -11,5 +11,13 @@
 //!
 //! `ARCHITECTURE.md` says which module lies on which floor; a test holds it to that.
 
+pub mod cli;
+pub mod commands;
+pub mod compose;
 pub mod config;
+pub mod engine;
 pub mod model;
+pub mod providers;
+pub mod report;
+pub mod resources;
+pub mod ui;

@@ -3,6 +3,8 @@
 pub mod address;
 pub mod duration;
 pub mod environment;
+pub mod mark;
+pub mod names;
 pub mod secret;
 
 pub use address::Address;

@@ -1,1 +1,13 @@
+//! The one integration-test binary. `sh tests/run.sh` gets the servers it needs and runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may end by panicking"
+)]
+
 mod config;
+mod first_apply;
+mod local;
+mod support;

@@ -1,0 +1,204 @@
+//! One environment, opened: its declaration, its clients, and a plan between the two.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use crate::{
+    cli::{Global, Shape},
+    compose,
+    config::{self, Invalid},
+    engine::{self, Desired, Digest, Limits, Plan, Selection, UnknownTarget, World},
+    model::environment::{Environment, Platform},
+    providers::{
+        ReadOnly, ReadWrite,
+        local::Local,
+        postgres::{ADMIN, Login, PLANNER, Postgres},
+    },
+    report::{About, PlanView},
+    resources::{self, Any, Live, Scope},
+    ui::Failure,
+};
+
+use super::Stop;
+
+/// A read that takes longer is ended by the server.
+const READ: Duration = Duration::from_secs(60);
+/// Longest single statement of an apply: a REASSIGN OWNED over very many tables, say.
+const WRITE: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) name: String,
+    pub(super) environment: Environment,
+    /// The folder that holds `environments/`.
+    pub(super) project: PathBuf,
+}
+
+/// A plan with all that is said about it.
+pub(super) struct Planned {
+    pub(super) plan: Plan<Any>,
+    pub(super) view: PlanView,
+}
+
+/// What to plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) selection: Selection,
+    pub(super) destroy: bool,
+    pub(super) allow_destroy: Vec<String>,
+}
+
+impl Wanted {
+    pub(super) fn new(shape: &Shape, destroy: bool, allow_destroy: &[String]) -> Self {
+        let selection = Selection { targets: shape.target.clone(), excludes: shape.exclude.clone() };
+        Self { selection, destroy, allow_destroy: allow_destroy.to_vec() }
+    }
+}
+
+/// The folder that holds `environments/`.
+pub(super) fn project(global: &Global) -> Result<PathBuf, Stop> {
+    Ok(match &global.chdir {
+        Some(folder) if folder.is_dir() => folder.clone(),
+        Some(folder) => return Err(Failure::new(format!("{} is not a folder", folder.display())).into()),
+        None => env::current_dir()?,
+    })
+}
+
+/// The name of the environment that was asked for.
+pub(super) fn name(global: &Global, project: &std::path::Path) -> Result<String, Stop> {
+    global.env.clone().ok_or_else(|| {
+        let there = config::list(&project.join("environments"));
+        let there = if there.is_empty() {
+            format!(
+                "there is none: {} holds no folder with an environment.yaml",
+                project.join("environments").display()
+            )
+        } else {
+            format!("pass -e NAME or set INFRA_ENV; there are: {}", there.join(", "))
+        };
+        Failure::new("no environment was named").hint(there).into()
+    })
+}
+
+/// All problems of a configuration, as they are.
+pub(super) fn invalid(invalid: &Invalid) -> Stop {
+    Failure::new(invalid.to_string().trim_end()).into()
+}
+
+impl Session {
+    pub(super) fn open(global: &Global) -> Result<Self, Stop> {
+        let project = project(global)?;
+        let name = name(global, &project)?;
+        let loaded = config::load(&project.join("environments"), &name).map_err(|error| invalid(&error))?;
+        Ok(Self { name, environment: loaded.environment, project })
+    }
+
+    /// What only looks; it has no way to change anything.
+    pub(super) fn reader(&self, command: &str) -> Result<Live<ReadOnly>, Stop> {
+        self.check_platform()?;
+        let login = Login {
+            user: PLANNER.into(),
+            application: self.application(command),
+            statement_timeout: READ,
+            read_only: true,
+        };
+        Ok(Live {
+            environment: self.name.clone(),
+            local: Local::<ReadOnly>::new(&self.project, &self.name),
+            postgres: Postgres::new(login),
+        })
+    }
+
+    /// What can change things; made for `apply` and `destroy` alone.
+    pub(super) fn writer(&self, command: &str) -> Result<Live<ReadWrite>, Stop> {
+        self.check_platform()?;
+        let login = Login {
+            user: ADMIN.into(),
+            application: self.application(command),
+            statement_timeout: WRITE,
+            read_only: false,
+        };
+        Ok(Live {
+            environment: self.name.clone(),
+            local: Local::<ReadWrite>::new(&self.project, &self.name),
+            postgres: Postgres::new(login),
+        })
+    }
+
+    fn check_platform(&self) -> Result<(), Stop> {
+        match self.environment.platform {
+            Platform::Local(_) => Ok(()),
+            Platform::Aws(_) => Err(Failure::new(format!(
+                "environment {} runs on AWS, which this version can validate but not yet plan",
+                self.name
+            ))
+            .hint("infra validate and infra config work; infra plan -e local shows what services become")
+            .into()),
+        }
+    }
+
+    fn application(&self, command: &str) -> String {
+        format!("infra {command} -e {} by {}", self.name, who())
+    }
+
+    pub(super) fn desired(&self, wanted: &Wanted) -> Desired<Any> {
+        if wanted.destroy {
+            compose::destroy(&self.environment)
+        } else {
+            compose::compose(&self.name, &self.environment)
+        }
+    }
+
+    pub(super) async fn read<M>(&self, live: &Live<M>, desired: &Desired<Any>) -> Result<World<Any>, Stop> {
+        live.read(&Scope::of(desired)).await.map_err(|error| Failure::of(error.as_ref()).into())
+    }
+
+    /// Compares, selects and guards. Pure.
+    pub(super) fn plan(
+        &self,
+        desired: &Desired<Any>,
+        world: &World<Any>,
+        wanted: &Wanted,
+    ) -> Result<Planned, Stop> {
+        let whole = engine::plan(desired, world).map_err(|error| Failure::of(&error))?;
+        let (plan, left_out) = engine::select(&whole, &wanted.selection).map_err(unknown_target)?;
+        let limits = Limits {
+            protect: self.environment.protect,
+            allow_destroy: wanted.allow_destroy.iter().cloned().collect(),
+        };
+        let findings = engine::guard(&plan, &limits);
+        let digest: Digest = engine::digest(&self.name, &plan)?;
+        let about = About {
+            environment: self.name.clone(),
+            digest,
+            protect: self.environment.protect,
+            findings,
+            left_out,
+            selection: wanted.selection.clone(),
+            destroy: wanted.destroy,
+        };
+        let known = &plan.known;
+        let view = PlanView::of(&plan, about, |action| resources::effects(action, known))?;
+        Ok(Planned { plan, view })
+    }
+}
+
+fn unknown_target(error: UnknownTarget) -> Stop {
+    let near: Vec<&str> = error.near.iter().map(crate::model::Address::as_str).collect();
+    let failure = Failure::of(&error);
+    if near.is_empty() { failure.into() } else { failure.hint(format!("near: {}", near.join(", "))).into() }
+}
+
+/// Who runs this, for whoever finds it running: the CI's run, or the login name and host.
+pub(super) fn who() -> String {
+    let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if let (Some(server), Some(repository), Some(run)) =
+        (of("GITHUB_SERVER_URL"), of("GITHUB_REPOSITORY"), of("GITHUB_RUN_ID"))
+    {
+        return format!("{server}/{repository}/actions/runs/{run}");
+    }
+    if let Some(job) = of("CI_JOB_URL") {
+        return job;
+    }
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name);
+    user.unwrap_or_else(|| "somebody".into())
+}

@@ -1,0 +1,39 @@
+//! Commands that only print.
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use serde_json::json;
+
+use super::{Exit, Stop};
+use crate::{
+    cli::Cli,
+    config,
+    ui::{Failure, Terminal},
+};
+
+pub(super) fn schema(terminal: &Terminal) -> Result<Exit, Stop> {
+    terminal.out(&format!("{}\n", serde_json::to_string_pretty(&config::schema())?))?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn completion(shell: Shell, terminal: &Terminal) -> Result<Exit, Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "infra", &mut script);
+    terminal.out(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn version(as_json: bool, terminal: &Terminal) -> Result<Exit, Stop> {
+    let version = env!("CARGO_PKG_VERSION");
+    terminal.out(&if as_json {
+        format!("{}\n", json!({"infra_version": version, "plan_format_version": "1.0"}))
+    } else {
+        format!("infra {version}\n")
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A command that Terraform has and that has no meaning here.
+pub(super) fn needless(name: &str, instead: &str) -> Result<Exit, Stop> {
+    Err(Failure::new(format!("there is no `infra {name}`, because there is no state")).hint(instead).into())
+}

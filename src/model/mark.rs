@@ -1,0 +1,120 @@
+//! The mark by which we know our own: a comment in Postgres, tags on AWS. What has none is never changed.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// `infra:managed;env=test;service=orders;protect`. Names hold no `;` and no `=`, which `config` checks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    pub environment: String,
+    /// What it was made for.
+    pub subject: Subject,
+    /// Retired: out of service, but its data is kept.
+    pub retired: bool,
+    /// It must not be destroyed without being named, whatever the YAML says by then.
+    pub protect: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    Service(String),
+    /// A database that several services share.
+    Shared(String),
+    Group(String),
+    Person(String),
+}
+
+impl Subject {
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Service(name) => ("service", name),
+            Self::Shared(name) => ("shared", name),
+            Self::Group(name) => ("group", name),
+            Self::Person(name) => ("person", name),
+        }
+    }
+
+    fn of(key: &str, name: &str) -> Option<Self> {
+        let name = name.to_owned();
+        match key {
+            "service" => Some(Self::Service(name)),
+            "shared" => Some(Self::Shared(name)),
+            "group" => Some(Self::Group(name)),
+            "person" => Some(Self::Person(name)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.retired { "retired" } else { "managed" };
+        let (key, name) = self.subject.parts();
+        write!(f, "infra:{state};env={};{key}={name}", self.environment)?;
+        if self.protect { f.write_str(";protect") } else { Ok(()) }
+    }
+}
+
+/// A text that is not a mark of ours; a person's own comment, most likely.
+#[derive(Debug, thiserror::Error)]
+#[error("not a mark of infra")]
+pub struct NoMark;
+
+impl FromStr for Mark {
+    type Err = NoMark;
+
+    fn from_str(text: &str) -> Result<Self, NoMark> {
+        let mut parts = text.split(';');
+        let retired = match parts.next() {
+            Some("infra:managed") => false,
+            Some("infra:retired") => true,
+            _ => return Err(NoMark),
+        };
+        let (mut environment, mut subject, mut protect) = (None, None, false);
+        for part in parts {
+            match part.split_once('=') {
+                Some(("env", name)) => environment = Some(name.to_owned()),
+                Some((key, name)) => subject = Subject::of(key, name).or(subject),
+                None => protect |= part == "protect",
+            }
+        }
+        match (environment, subject) {
+            (Some(environment), Some(subject)) => Ok(Self { environment, subject, retired, protect }),
+            _ => Err(NoMark),
+        }
+    }
+}
+
+impl Serialize for Mark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mark {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        for text in [
+            "infra:managed;env=test;service=orders",
+            "infra:retired;env=test;service=orders;protect",
+            "infra:managed;env=prod;person=ana;protect",
+        ] {
+            assert_eq!(text.parse::<Mark>().unwrap().to_string(), text);
+        }
+        for foreign in
+            ["", "orders", "infra:managed", "infra:managed;env=test", "infra:other;env=a;service=b"]
+        {
+            assert!(foreign.parse::<Mark>().is_err(), "{foreign}");
+        }
+    }
+}

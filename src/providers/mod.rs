@@ -1,0 +1,13 @@
+//! Thin clients of the outside world. Each speaks to one system; none knows of plans.
+
+pub mod ledger;
+pub mod local;
+pub mod postgres;
+
+/// Marks a client that can only read: it has no method that writes, so `infra plan` cannot change anything.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnly;
+
+/// Marks a client that may write. Made in one place, by `infra apply`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadWrite;

@@ -1,0 +1,48 @@
+//! Postgres: one query reads a cluster, one more each database; changes go in transactions, one database at a time.
+
+mod catalog;
+mod connection;
+mod lock;
+mod quote;
+mod read;
+mod script;
+mod write;
+
+pub use catalog::{
+    Acl, Catalog, Column, Database, DatabaseEntry, DefaultAcl, Extension, LargeObjects, Member, Oid,
+    Relations, Role, Routines, Schema, Shared, Types,
+};
+pub use connection::{Endpoint, Login, SqlError};
+pub use lock::{Lock, LockError};
+pub use quote::{PUBLIC, grantee, ident, literal};
+pub use script::{Place, Script, Stage};
+pub use write::{Ending, Task};
+
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex},
+};
+
+use connection::Session;
+
+/// The login that `infra plan` uses: it may connect, and nothing else.
+pub const PLANNER: &str = "infra_planner";
+/// The login that `infra apply` uses: no superuser, but may create roles and databases.
+pub const ADMIN: &str = "infra_admin";
+/// The database that is always there; shared catalogs are read and changed from it, and the lock lies in it.
+pub const MAINTENANCE: &str = "postgres";
+
+/// A client of any number of servers. `Postgres<ReadOnly>` has no method that writes.
+#[derive(Clone, Debug)]
+pub struct Postgres<M> {
+    login: Login,
+    /// Sessions to maintenance databases that wait for their next use.
+    idle: Arc<Mutex<Vec<(Endpoint, Session)>>>,
+    mode: PhantomData<M>,
+}
+
+impl<M> Postgres<M> {
+    pub fn new(login: Login) -> Self {
+        Self { login, idle: Arc::default(), mode: PhantomData }
+    }
+}

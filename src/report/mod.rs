@@ -1,0 +1,24 @@
+//! Plans and applies in words. [`PlanView`] is the only thing a renderer sees, so that a plan saved by one job can be
+//! shown by another that has no access to anything.
+
+mod account;
+mod diff;
+mod difference;
+mod escape;
+pub mod json;
+pub mod markdown;
+mod paint;
+#[cfg(test)]
+mod tests;
+pub mod text;
+mod view;
+
+pub use account::{Account, Failed, Skipped};
+pub use difference::difference;
+pub use escape::{line, visible};
+pub use view::{About, Change, Counts, Held, Options, PlanView, ResourceChange, Verdict};
+
+/// `1 change`, `2 changes`.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

