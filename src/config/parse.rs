@@ -392,8 +392,7 @@ mod tests {
 
     #[test]
     fn the_core_schema() {
-        for text in
-            ["no", "on", "yes", "1_000", "12:30:45", "1.2.3", "-", "+-1", "0b1", "infinity", "1e", "='x'"]
+        for text in ["no", "on", "yes", "1_000", "12:30:45", "1.2.3", "+-1", "0b1", "infinity", "1e", "='x'"]
         {
             assert_eq!(value(text), serde_json::json!(text), "{text}");
         }

@@ -25,7 +25,7 @@ fn lay_out(root: &Path, text: &str) -> String {
     for section in text.split("==> ").skip(1) {
         let (path, content) = section.split_once('\n').unwrap();
         if path == "expected" {
-            expected = content.to_owned();
+            content.clone_into(&mut expected);
             continue;
         }
         let file = root.join(path);
@@ -324,6 +324,53 @@ fn sample() -> String {
     ]
     .map(|path| read(&format!("environments/{path}")))
     .concat()
+}
+
+#[test]
+fn the_sample_is_sound() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("prod")).unwrap();
+    fs::write(root.path().join("prod/environment.yaml"), sample()).unwrap();
+    if let Err(invalid) = config::load(root.path(), "prod") {
+        panic!("only a sound sample shows what a mutation does:\n{invalid}");
+    }
+}
+
+#[test]
+fn names_of_environments_are_checked() {
+    for (name, expected) in [
+        ("Prod", "the environment's name `Prod` cannot be used"),
+        ("a_b", "the environment's name `a_b` cannot be used"),
+        ("a-very-long-environment", "has 23 bytes; it may have 19"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join(name)).unwrap();
+        fs::write(root.path().join(name).join("environment.yaml"), "platform: {local: {}}\n").unwrap();
+        let message = config::load(root.path(), name).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// Whatever else is broken around it, a password is neither in a message nor in the line that is shown.
+#[test]
+fn no_broken_file_shows_a_password() {
+    let line = "  events: {uri: \"mongodb://admin:canary@vm-1\", backup_policy: x}";
+    let all = format!("platform: {{local: {{}}}}\nmongo_clusters:\n{line}\n");
+    let secret = all.find("canary").unwrap();
+    let before = all.find("mongodb").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("x");
+    fs::create_dir(&folder).unwrap();
+    let around = (0..all.len()).filter(|at| !(before..secret + "canary@".len()).contains(at));
+    for (at, insert) in
+        around.flat_map(|at| ["", "\"", "'", "{", "]", ": ", "&", "\t"].map(|insert| (at, insert)))
+    {
+        let text = format!("{}{insert}{}", &all[..at], &all[at + 1..]);
+        fs::write(folder.join("environment.yaml"), &text).unwrap();
+        let invalid = config::load(root.path(), "x").unwrap_err();
+        let shown = format!("{invalid}{}", serde_json::to_string(&invalid).unwrap());
+        assert!(!shown.contains("canary"), "{text}\n{shown}");
+    }
 }
 
 proptest! {
