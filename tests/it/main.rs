@@ -7,6 +7,7 @@
     reason = "a test may end by panicking"
 )]
 
+mod config;
 mod first_apply;
 mod floors;
 mod local;
