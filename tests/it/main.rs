@@ -7,6 +7,7 @@
     reason = "a test may end by panicking"
 )]
 
+mod cli;
 mod config;
 mod first_apply;
 mod floors;
