@@ -170,7 +170,8 @@ impl Session {
             protect: self.environment.protect,
             allow_destroy: wanted.allow_destroy.iter().cloned().collect(),
         };
-        let findings = engine::guard(&plan, &limits);
+        let mut findings = engine::guard(&plan, &limits);
+        findings.extend(resources::lockout(&plan, world));
         let digest: Digest = engine::digest(&self.name, &plan)?;
         let about = About {
             environment: self.name.clone(),

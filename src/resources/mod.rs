@@ -2,6 +2,7 @@
 
 mod facts;
 pub mod local_server;
+mod lockout;
 pub mod pg_access;
 pub mod pg_database;
 pub mod pg_extension;
@@ -15,6 +16,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 pub use facts::Facts;
+pub use lockout::lockout;
 pub use sql::{Dialect, Grants, search_path};
 
 use crate::{
