@@ -85,7 +85,11 @@ pub(super) fn invalid(invalid: &Invalid) -> Stop {
         let text = problem.to_string();
         Failure::new(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
     };
-    Stop { exit: Exit::Failed, failures: invalid.problems.iter().map(one).collect() }
+    let mut failures: Vec<Failure> = invalid.problems.iter().map(one).collect();
+    if invalid.more > 0 {
+        failures.push(Failure::new(format!("and {} more problems", invalid.more)));
+    }
+    Stop { exit: Exit::Failed, failures }
 }
 
 impl Session {
