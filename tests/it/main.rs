@@ -12,4 +12,5 @@ mod config;
 mod first_apply;
 mod floors;
 mod local;
+mod scenarios;
 mod support;
