@@ -115,6 +115,9 @@ impl<M> Live<M> {
                 world.unreadable.insert(address, why.clone());
             }
         }
+        for address in pg_database::PgDatabase::closed(catalog, &self.environment) {
+            world.unreadable.insert(address, "it takes no connections".into());
+        }
     }
 }
 

@@ -109,22 +109,19 @@ impl Sql for PgSchema {
     fn alter(&self, old: &Self, dialect: Dialect) -> Script {
         let actual = &old.facts.name;
         let mut statements = Vec::new();
-        if self.state == State::Retired {
-            statements.push(comment(&format!("SCHEMA {}", ident(actual)), self.mark.as_ref()));
-            statements.extend(self.renaming(rename_retired("SCHEMA", actual, &self.name)));
-            return Script::transaction(self.place(), statements);
-        }
-        if *actual != self.name {
-            let rename = format!("ALTER SCHEMA {} RENAME TO {}", ident(actual), ident(&self.name));
-            statements.extend(self.renaming(rename));
-        }
-        let name = ident(&self.name);
+        let name = ident(actual);
         if self.owner != old.owner {
             let take = vec![format!("ALTER SCHEMA {name} OWNER TO {}", ident(&self.owner))];
             statements.extend(acting_as(&old.owner, &old.facts.admin_roles, dialect, take));
         }
         if self.mark != old.mark {
             statements.push(comment(&format!("SCHEMA {name}"), self.mark.as_ref()));
+        }
+        if self.state == State::Retired && old.state != State::Retired {
+            statements.extend(self.renaming(rename_retired("SCHEMA", actual, &self.name)));
+        } else if self.state == State::Active && *actual != self.name {
+            let rename = format!("ALTER SCHEMA {name} RENAME TO {}", ident(&self.name));
+            statements.extend(self.renaming(rename));
         }
         Script::transaction(self.place(), statements)
     }

@@ -13,4 +13,5 @@ mod documentation;
 mod first_apply;
 mod floors;
 mod local;
+mod scenarios;
 mod support;

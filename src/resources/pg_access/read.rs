@@ -1,12 +1,12 @@
 //! Comparing every object of a database with the rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
         facts::Facts,
         pg_database::PgDatabase,
-        sql::{Grants, Project, admin_roles, grants, mark},
+        sql::{Grants, Project, admin_roles, grants, mark, services, settings},
     },
     AccessFacts, Class, Deviation, Kind, Name, Objects, PgAccess,
 };
@@ -27,13 +27,15 @@ impl Project for PgAccess {
             .filter(|role| role.superuser || role.name.starts_with("rds"))
             .map(|role| role.oid)
             .collect();
+        let services = services(catalog, environment);
         let mut all = Vec::new();
         for (_, database) in PgDatabase::project(catalog, environment) {
             let name = &database.resource.name;
             let Some(Ok(content)) = catalog.databases.get(name) else { continue };
             let Some(mark) = database.resource.mark.filter(|_| database.owned) else { continue };
-            let reading = Reading { catalog, content, unmanageable: &unmanageable };
-            for access in rules(catalog, name, &database.resource.owner, &mark, content, environment) {
+            let reading = Reading { catalog, content, unmanageable: &unmanageable, services: &services };
+            for mut access in rules(catalog, name, &database.resource.owner, &mark, content, environment) {
+                reading.database(&mut access);
                 let schema = access.schema.clone();
                 let mut resource = reading.compare(access);
                 resource.facts = Facts(facts.clone());
@@ -79,6 +81,8 @@ struct Reading<'a> {
     content: &'a Database,
     /// Owners whose objects no admin short of a superuser can change.
     unmanageable: &'a BTreeSet<Oid>,
+    /// The service of each role that was made for one.
+    services: &'a BTreeMap<String, String>,
 }
 
 impl Reading<'_> {
@@ -91,6 +95,30 @@ impl Reading<'_> {
         self.defaults(&mut access, &mut deviations);
         access.deviations = deviations;
         access
+    }
+
+    /// What a service's roles may do with the shared database, and their settings in it.
+    fn database(&self, access: &mut PgAccess) {
+        let entry = self.catalog.shared.databases.iter().find(|entry| entry.name == access.database);
+        let (Some(entry), Some(_)) = (entry, &access.schema) else { return };
+        let mut granted = grants(self.catalog, &entry.acl, entry.owner);
+        granted.retain(|role, _| self.is_of(access, role));
+        access.role_settings = (self.catalog.settings(entry.oid))
+            .map(|(role, texts)| (self.catalog.role(role), settings(texts)))
+            .filter(|(role, _)| self.is_of(access, role))
+            .collect();
+        access.database_grants = granted;
+    }
+
+    /// Whether a role is one of those that an access of a service's schema speaks of; or, where the access is that of
+    /// a whole database, whether it speaks of it.
+    fn is_of(&self, access: &PgAccess, role: &str) -> bool {
+        let service = self.services.get(role);
+        match &access.schema {
+            // A service's schema has its name.
+            Some(schema) => service == Some(schema),
+            None => access.writers.is_some() || service.is_none(),
+        }
     }
 
     /// Whether objects of a schema are held to this rule: its own schema, or each that the service's owner owns.
@@ -112,17 +140,17 @@ impl Reading<'_> {
             let on = Objects::schema(&schema.name);
             let actual = grants(self.catalog, &schema.acl, schema.owner);
             if schema.name == PUBLIC {
-                if access.schema.is_some() {
-                    continue;
-                }
                 // Usage of `public` is declared; everything else there is a deviation.
                 let mut actual = actual;
                 for (role, privileges) in &mut actual {
-                    if privileges.remove("USAGE") {
+                    if self.is_of(access, role) && privileges.contains("USAGE") {
                         access.public_schema.insert(role.clone());
                     }
+                    privileges.remove("USAGE");
                 }
-                compare(&on, &actual, &Grants::new(), deviations);
+                if access.schema.is_none() {
+                    compare(&on, &actual, &Grants::new(), deviations);
+                }
             } else if self.covers(access, &schema.name) {
                 let owner = self.catalog.role(schema.owner);
                 if owner != access.owner && !is_ours(schema) {
