@@ -191,6 +191,9 @@ pub struct How {
     /// Print events and the account as JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    /// Print only which objects change
+    #[arg(long)]
+    pub summary: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
