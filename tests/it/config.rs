@@ -158,7 +158,10 @@ fn schemas_are_fresh() {
             fs::write(&file, &schema).unwrap();
         }
         let stored = fs::read_to_string(&file).unwrap_or_default();
-        assert!(stored == schema, "schemas/{name}.json is stale: `infra schema {name} > schemas/{name}.json`");
+        assert!(
+            stored == schema,
+            "schemas/{name}.json is stale: `infra schema {name} > schemas/{name}.json`"
+        );
     }
 }
 
