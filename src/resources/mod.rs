@@ -226,6 +226,9 @@ macro_rules! kinds {
             fn removal(&self) -> Removal {
                 match self { $(Self::$server(r) => r.removal(),)* $(Self::$sql(r) => r.removal()),* }
             }
+            fn environment(&self) -> Option<&str> {
+                match self { $(Self::$server(r) => r.environment(),)* $(Self::$sql(r) => r.environment()),* }
+            }
             fn unit(&self) -> Option<String> {
                 match self { $(Self::$server(r) => r.unit(),)* $(Self::$sql(r) => r.unit()),* }
             }

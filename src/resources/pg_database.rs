@@ -187,6 +187,10 @@ impl Resource for PgDatabase {
         }
     }
 
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
+    }
+
     fn unit(&self) -> Option<String> {
         Some(unit(&self.cluster, &self.name))
     }

@@ -76,6 +76,7 @@ pub struct RoleFacts {
     /// Grantors, by role and member.
     pub grantors: BTreeMap<(String, String), BTreeSet<String>>,
     pub admin_roles: BTreeSet<String>,
+    pub superusers: BTreeSet<String>,
 }
 
 /// What is to be done in one database before a role can go.
@@ -121,9 +122,16 @@ impl PgRole {
             // Without the grantor, 16 and later warn and do nothing if it was somebody else; in whose name only those
             // may revoke who can act as him. What was passed on under it goes too.
             let statement = format!("{revoke} GRANTED BY {} CASCADE", ident(by));
-            acting_as(by, &self.facts.admin_roles, dialect, vec![statement])
+            // In a superuser's name only a superuser can; the server's refusal says so.
+            if self.facts.admin_roles.contains(by) || self.facts.superusers.contains(by) {
+                return statement;
+            }
+            // He may go in this very plan, and what he has given then goes with him.
+            let statements = acting_as(by, &self.facts.admin_roles, dialect, vec![statement]).join("; ");
+            let exists = format!("EXISTS (SELECT FROM pg_roles WHERE rolname = {})", literal(by));
+            format!("DO {}", literal(&format!("BEGIN IF {exists} THEN {statements}; END IF; END")))
         };
-        grantors.iter().flat_map(by).collect()
+        grantors.iter().map(by).collect()
     }
 
     fn terminate(&self) -> String {
@@ -179,6 +187,10 @@ impl Resource for PgRole {
             )),
             Some(Subject::Group(_) | Subject::Person(_)) | None => Removal::Delete,
         }
+    }
+
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
     }
 
     fn unit(&self) -> Option<String> {
@@ -365,6 +377,8 @@ impl Project for PgRole {
                 Some((entry.name.clone(), mark(entry.comment.as_ref(), environment).0?.subject))
             })
             .collect();
+        let superusers: BTreeSet<String> =
+            shared.roles.iter().filter(|role| role.superuser).map(|role| role.name.clone()).collect();
         let managed = shared.roles.iter().filter(|role| !is_system_role(role));
         let found = managed.map(|role| {
             let (mark, owned) = mark(role.comment.as_ref(), environment);
@@ -411,6 +425,7 @@ impl Project for PgRole {
                 facts.grantors.entry((role.name.clone(), name)).or_default().insert(by);
             }
             facts.admin_roles.clone_from(&admin_roles);
+            facts.superusers.clone_from(&superusers);
             facts.traces = traces.get(&role.oid).cloned().unwrap_or_default();
             // Its service's own database goes before the role does, and its traces there with it.
             if let Some(mark) = &resource.mark {

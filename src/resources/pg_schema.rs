@@ -16,6 +16,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
+        names::APP,
     },
     providers::postgres::{Catalog, Place, Script, ident},
 };
@@ -87,6 +88,10 @@ impl Resource for PgSchema {
         }
     }
 
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
+    }
+
     fn unit(&self) -> Option<String> {
         Some(unit(&self.cluster, &self.database))
     }
@@ -137,13 +142,15 @@ impl Project for PgSchema {
         let mut all = Vec::new();
         for (database, content) in &catalog.databases {
             let Ok(content) = content else { continue };
-            let owner = catalog.shared.databases.iter().find(|entry| entry.name == *database);
-            let database_owner = owner.map(|entry| catalog.role(entry.owner)).unwrap_or_default();
+            let entry = catalog.shared.databases.iter().find(|entry| entry.name == *database);
+            let database_owner = entry.map(|entry| catalog.role(entry.owner)).unwrap_or_default();
+            let mark_of_database = entry.and_then(|entry| mark(entry.comment.as_ref(), environment).0);
+            let shared = mark_of_database.is_some_and(|mark| matches!(mark.subject, Subject::Shared(_)));
             for schema in content.schemas.iter().filter(|schema| schema.name != "public") {
                 let (mark, owned) = mark(schema.comment.as_ref(), environment);
                 let owner = catalog.role(schema.owner);
                 // A migrator may make more schemas; they belong to the service without being declared.
-                if mark.is_none() && owner == database_owner {
+                if mark.is_none() && owner == database_owner && !shared && schema.name != APP {
                     continue;
                 }
                 let retired = owned && mark.as_ref().is_some_and(|mark| mark.retired);

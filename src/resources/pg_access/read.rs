@@ -34,7 +34,7 @@ impl Project for PgAccess {
             let Some(Ok(content)) = catalog.databases.get(name) else { continue };
             let Some(mark) = database.resource.mark.filter(|_| database.owned) else { continue };
             let reading = Reading { catalog, content, unmanageable: &unmanageable, services: &services };
-            for mut access in rules(catalog, name, &database.resource.owner, &mark, content, environment) {
+            for mut access in rules(catalog, name, &mark, content, environment) {
                 reading.database(&mut access);
                 let schema = access.schema.clone();
                 let mut resource = reading.compare(access);
@@ -52,7 +52,6 @@ impl Project for PgAccess {
 fn rules(
     catalog: &Catalog,
     database: &str,
-    owner: &str,
     of_database: &Mark,
     content: &Database,
     environment: &str,
@@ -63,7 +62,9 @@ fn rules(
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
         return vec![PgAccess::new(cluster, database, None, &roles.owner, groups)];
     }
-    let mut rules = vec![PgAccess::new(cluster, database, None, owner, None)];
+    // Not who owns it by accident: that is a difference of the database's own.
+    let Subject::Shared(name) = &of_database.subject else { return Vec::new() };
+    let mut rules = vec![PgAccess::new(cluster, database, None, &Roles::of(name).owner, None)];
     for schema in &content.schemas {
         let (Some(mark), true) = mark(schema.comment.as_ref(), environment) else { continue };
         let Subject::Service(service) = &mark.subject else { continue };
@@ -180,7 +181,9 @@ impl Reading<'_> {
         }
         // Large objects lie in no schema: they belong to the one service of a database, and in a shared one to nobody.
         if access.schema.is_none() && access.writers.is_some() {
-            for group in &content.large_objects {
+            // What an application or a person makes and shares there is theirs.
+            let of_owner = |owner: Oid| self.catalog.role(owner) == access.owner;
+            for group in content.large_objects.iter().filter(|group| of_owner(group.owner)) {
                 let names =
                     group.names.iter().map(|name| Name { name: name.clone(), arguments: None }).collect();
                 let on = Objects { kind: Kind::LargeObject, schema: String::new(), names };
@@ -263,14 +266,15 @@ impl Reading<'_> {
 
     /// Whose business a default privilege is: each row is exactly one rule's.
     fn answers_for(&self, access: &PgAccess, schema: Option<&str>, by: &str) -> bool {
-        let services = || self.content.schemas.iter().filter(|entry| is_ours(entry));
         match (&access.schema, schema) {
             (Some(own), Some(schema)) => own == schema,
             (Some(_), None) => false,
             (None, _) if access.writers.is_some() => true,
             // The shared part of a shared database: what no service answers for.
-            (None, None) => !services().any(|entry| self.catalog.role(entry.owner) == by),
-            (None, Some(schema)) => !services().any(|entry| entry.name == schema),
+            (None, None) => !self.services.get(by).is_some_and(|service| Roles::of(service).owner == by),
+            (None, Some(schema)) => {
+                !self.content.schemas.iter().any(|entry| is_ours(entry) && entry.name == schema)
+            }
         }
     }
 }

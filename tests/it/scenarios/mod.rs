@@ -1,5 +1,6 @@
 //! What happens to an environment in its life: services, people and their rights come, change and go; hands drift.
 
+mod drift;
 mod people;
 mod removal;
 mod services;
