@@ -107,6 +107,9 @@ impl<M> Live<M> {
 
     fn project(&self, catalog: &Catalog, world: &mut World<Any>) {
         world.found.extend(inside(catalog, &self.environment));
+        for address in pg_database::closed(catalog, &self.environment) {
+            world.unreadable.insert(address, "it takes no connections".into());
+        }
         for (database, content) in &catalog.databases {
             if let Err(why) = content {
                 let address = pg_database::PgDatabase::address(&catalog.cluster, database);

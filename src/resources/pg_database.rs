@@ -59,6 +59,17 @@ pub struct DatabaseFacts {
     /// Its name on the server, which differs when it is retired.
     pub name: String,
     pub admin_roles: BTreeSet<String>,
+    /// What a retired database keeps for its return.
+    pub kept: Option<Kept>,
+}
+
+/// Nobody uses these while a database is retired, so they are no difference then.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    connection_limit: i32,
+    grants: Grants,
+    settings: BTreeMap<String, String>,
+    role_settings: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl PgDatabase {
@@ -92,9 +103,17 @@ impl PgDatabase {
             settings: BTreeMap::new(),
             role_settings: BTreeMap::new(),
             mark: None,
-            facts: Facts(DatabaseFacts { name: self.name.clone(), admin_roles: BTreeSet::new() }),
+            facts: Facts(DatabaseFacts { name: self.name.clone(), ..DatabaseFacts::default() }),
             ..self.clone()
         }
+    }
+
+    /// As it really is.
+    fn with_kept(&self) -> Self {
+        let Some(Kept { connection_limit, grants, settings, role_settings }) = self.facts.kept.clone() else {
+            return self.clone();
+        };
+        Self { connection_limit, grants, settings, role_settings, ..self.clone() }
     }
 
     fn retire(&self, old: &Self) -> Script {
@@ -185,6 +204,7 @@ impl Sql for PgDatabase {
         if self.state == State::Retired {
             return self.retire(old);
         }
+        let old = &old.with_kept();
         let Self {
             cluster: _,
             name,
@@ -214,7 +234,11 @@ impl Sql for PgDatabase {
         if *connection_limit != old.connection_limit {
             statements.push(format!("ALTER {target} CONNECTION LIMIT {connection_limit}"));
         }
-        statements.extend(change_grants(&target, &old.grants, grants));
+        let nobody = Grants::new();
+        // As long as nobody has been let in, it can be opened without letting anybody in.
+        let opening = *connectable && old.grants.keys().all(|role| role == PUBLIC) && !grants.is_empty();
+        let now = if opening { &nobody } else { grants };
+        statements.extend(change_grants(&target, &old.grants, now));
         statements.extend(change_settings(&format!("ALTER {target}"), &old.settings, settings));
         let none = BTreeMap::new();
         for role in old.role_settings.keys().chain(role_settings.keys()).collect::<BTreeSet<_>>() {
@@ -226,7 +250,20 @@ impl Sql for PgDatabase {
         if *connectable != old.connectable {
             statements.push(format!("ALTER {target} ALLOW_CONNECTIONS {connectable}"));
         }
-        Script::transaction(Place::Maintenance, statements)
+        let script = Script::transaction(Place::Maintenance, statements);
+        if !opening {
+            return script;
+        }
+        // Inside, a new database gives more to everybody than any service has; that goes first, in one transaction.
+        let mut inside = vec!["REVOKE USAGE ON SCHEMA \"public\" FROM PUBLIC".to_owned()];
+        if matches!(mark.as_ref().map(|mark| &mark.subject), Some(Subject::Service(_))) {
+            let owner = ident(owner);
+            inside.push(format!(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON ROUTINES FROM PUBLIC"
+            ));
+        }
+        inside.extend(change_grants(&target, &nobody, grants));
+        script.then(Place::Database(name.clone()), inside)
     }
 
     fn drop(&self, _: Dialect) -> Script {
@@ -288,7 +325,11 @@ impl Project for PgDatabase {
                 settings: BTreeMap::new(),
                 role_settings: BTreeMap::new(),
                 mark,
-                facts: Facts(DatabaseFacts { name: entry.name.clone(), admin_roles: admin_roles.clone() }),
+                facts: Facts(DatabaseFacts {
+                    name: entry.name.clone(),
+                    admin_roles: admin_roles.clone(),
+                    kept: None,
+                }),
             };
             for (oid, texts) in catalog.settings(entry.oid) {
                 if oid == 0 {
@@ -297,11 +338,30 @@ impl Project for PgDatabase {
                     resource.role_settings.insert((*role).to_owned(), settings(texts));
                 }
             }
+            if state == State::Retired {
+                resource.facts.0.kept = Some(Kept {
+                    connection_limit: std::mem::replace(&mut resource.connection_limit, -1),
+                    grants: std::mem::take(&mut resource.grants),
+                    settings: std::mem::take(&mut resource.settings),
+                    role_settings: std::mem::take(&mut resource.role_settings),
+                });
+            }
             let found = Found { resource, outputs: Outputs::new(), owned: marked || half_made, protected };
             all.insert(Self::address(&catalog.cluster, name), found);
         }
         all.into_iter().collect()
     }
+}
+
+/// Databases of ours that hold something, but let nobody in to look at it.
+pub(super) fn closed(catalog: &Catalog, environment: &str) -> Vec<Address> {
+    let all = PgDatabase::project(catalog, environment).into_iter();
+    // One without a mark was killed right after it was made, and holds nothing yet.
+    let closed = all.filter(|(_, found)| {
+        let database = &found.resource;
+        found.owned && !database.connectable && database.mark.is_some()
+    });
+    closed.map(|(address, _)| address).collect()
 }
 
 /// `CREATE DATABASE` cannot write its mark in the same statement. What was killed before the next one is known by its

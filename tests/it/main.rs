@@ -11,5 +11,6 @@ mod cli;
 mod config;
 mod first_apply;
 mod floors;
+mod killed;
 mod local;
 mod support;
