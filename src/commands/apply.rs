@@ -182,6 +182,10 @@ impl Run<'_> {
         }
         unreadable(view)?;
         if planned.plan.is_empty() {
+            if self.wanted.destroy {
+                // What a run that was killed had begun to remove is listed nowhere any more.
+                live.local.clear_abandoned().await.map_err(|error| Failure::of(&error))?;
+            }
             self.account(&Account::default())?;
             return Ok(Exit::Done);
         }

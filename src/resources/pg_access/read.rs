@@ -271,7 +271,7 @@ impl Reading<'_> {
             (Some(_), None) => false,
             (None, _) if access.writers.is_some() => true,
             // The shared part of a shared database: what no service answers for.
-            (None, None) => !self.services.get(by).is_some_and(|service| Roles::of(service).owner == by),
+            (None, None) => self.services.get(by).is_none_or(|service| Roles::of(service).owner != by),
             (None, Some(schema)) => {
                 !self.content.schemas.iter().any(|entry| is_ours(entry) && entry.name == schema)
             }
