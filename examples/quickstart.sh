@@ -78,8 +78,8 @@ run() {
 }
 
 run validate -e local
-run plan -e local
-run apply -e local --auto-approve
+run plan -e local --summary
+run apply -e local --auto-approve --summary
 run plan -e local
 run verify -e local
 

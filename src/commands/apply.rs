@@ -175,7 +175,7 @@ impl Run<'_> {
             return Err(self.stale(view));
         }
         if !self.how.json {
-            terminal.out(&text::render(view, style(global, terminal, false)))?;
+            terminal.out(&text::render(view, style(global, terminal, self.how.summary)))?;
         }
         // Guards and what could not be read speak before anybody is asked.
         if !view.guards.is_empty() {

@@ -14,7 +14,7 @@ use crate::model::secret;
 /// Shown although unchanged, because they say which object it is (Terraform's list).
 const TELLING: [&str; 3] = ["id", "name", "tags"];
 /// A flat map in a list stands on one line up to this many characters; so does a value that changes its type.
-const SHORT: usize = 100;
+const SHORT: usize = 120;
 /// Unchanged lines shown around a changed one.
 const CONTEXT: usize = 3;
 

@@ -150,14 +150,19 @@ fn own_environments_are_sound() {
 }
 
 #[test]
-fn schema_is_fresh() {
-    let file = project("schemas/environment.json");
-    let schema = format!("{}\n", serde_json::to_string_pretty(&config::schema()).unwrap());
-    if bless() {
-        fs::write(&file, &schema).unwrap();
+fn schemas_are_fresh() {
+    for (name, schema) in [("environment", config::schema()), ("plan", infra::report::schema())] {
+        let file = project(&format!("schemas/{name}.json"));
+        let schema = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        if bless() {
+            fs::write(&file, &schema).unwrap();
+        }
+        let stored = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            stored == schema,
+            "schemas/{name}.json is stale: `infra schema {name} > schemas/{name}.json`"
+        );
     }
-    let stored = fs::read_to_string(&file).unwrap_or_default();
-    assert!(stored == schema, "schemas/environment.json is stale: `infra schema > schemas/environment.json`");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod cli;
 mod config;
+mod documentation;
 mod first_apply;
 mod floors;
 mod local;
