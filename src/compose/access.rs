@@ -120,13 +120,7 @@ impl Expected {
 
     /// Whether a login is to be let do something: with a database, or with a schema and what is in it. Who is not
     /// declared may nothing.
-    pub fn allows(
-        &self,
-        login: &str,
-        database: &str,
-        schema: Option<&str>,
-        operation: Operation,
-    ) -> bool {
+    pub fn allows(&self, login: &str, database: &str, schema: Option<&str>, operation: Operation) -> bool {
         let Some(standings) = self.logins.get(login) else { return false };
         let planner = login == PLANNER && operation == Operation::Connect;
         if database == MAINTENANCE {
@@ -277,7 +271,12 @@ mod tests {
                 "app",
                 "connect create temp table create schema create in public | owns",
             ),
-            ("svc_orders_migrator", "orders", "made_later", "connect create temp table create schema create in public | owns"),
+            (
+                "svc_orders_migrator",
+                "orders",
+                "made_later",
+                "connect create temp table create schema create in public | owns",
+            ),
             ("svc_orders_app", "orders", "app", "connect create temp table | writes"),
             ("svc_orders_app", "orders", "public", "connect create temp table | writes"),
             ("svc_billing_app", "billing", "public", "connect create temp table | "),

@@ -66,6 +66,26 @@ struct Row<'a> {
     error: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+struct Document<'a> {
+    format_version: &'static str,
+    environment: &'a str,
+    summary: Summary,
+    differences: Vec<Row<'a>>,
+    not_tried: &'a [NotTried],
+    trials: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    as_expected: usize,
+    differences: usize,
+    not_tried: usize,
+    logins: usize,
+    databases: usize,
+    operations: usize,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -136,25 +156,23 @@ impl Trials {
 
     /// One document.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let rows: Vec<Row<'_>> = self.trials.iter().map(Trial::row).collect();
-        let differences: Vec<Row<'_>> = self.differences().map(Trial::row).collect();
         let (logins, databases, operations) = self.counts();
-        let document = serde_json::json!({
-            "format_version": "1.0",
-            "environment": self.environment,
-            "trials": rows,
-            "differences": differences,
-            "not_tried": self.not_tried,
-            "summary": {
-                "trials": rows.len(),
-                "as_expected": rows.len() - differences.len(),
-                "differences": differences.len(),
-                "not_tried": self.not_tried.len(),
-                "logins": logins,
-                "databases": databases,
-                "operations": operations,
+        let differences: Vec<Row<'_>> = self.differences().map(Trial::row).collect();
+        let document = Document {
+            format_version: "1.0",
+            environment: &self.environment,
+            summary: Summary {
+                as_expected: self.trials.len() - differences.len(),
+                differences: differences.len(),
+                not_tried: self.not_tried.len(),
+                logins,
+                databases,
+                operations,
             },
-        });
+            differences,
+            not_tried: &self.not_tried,
+            trials: self.trials.iter().map(Trial::row).collect(),
+        };
         Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
     }
 
@@ -176,7 +194,9 @@ impl Trials {
                 let sign = if trial.as_expected() { "ok        " } else { "DIFFERENCE" };
                 let (login, place) = (escape::visible(&trial.login), trial.place(several));
                 let (operation, observed, method) = (trial.operation, trial.observed(), trial.method);
-                page.bare(&escape::line(&format!("{sign} {login} on {place}: {operation} is {observed} ({method})")));
+                page.bare(&escape::line(&format!(
+                    "{sign} {login} on {place}: {operation} is {observed} ({method})"
+                )));
             }
         }
         if self.differences().next().is_some() {
@@ -239,15 +259,15 @@ impl Trials {
         let several = self.has_several_clusters();
         let mut columns: Vec<String> = Vec::new();
         let mut cells: BTreeMap<&str, BTreeMap<String, Cell>> = BTreeMap::new();
-        // In a database of its own a service has one schema; where it has several, each is a column.
+        // A database of its own is one column; one that services share has one for each schema too.
         let mut schemas: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-        for trial in self.trials.iter().filter(|trial| trial.schema.is_some()) {
+        for trial in self.trials.iter().filter(|t| t.operation == Operation::Alter && t.object.is_none()) {
             let of = schemas.entry((&trial.cluster, &trial.database)).or_default();
             of.extend(trial.schema.as_deref());
         }
         for trial in &self.trials {
             let of = schemas.get(&(trial.cluster.as_str(), trial.database.as_str()));
-            let merged = of.is_none_or(|schemas| schemas.len() == 1);
+            let merged = of.is_none_or(|schemas| schemas.len() < 2);
             let cluster = if several { format!("{}/", trial.cluster) } else { String::new() };
             let column = match &trial.schema {
                 Some(schema) if !merged => format!("{cluster}{}.{schema}", trial.database),
@@ -333,7 +353,7 @@ impl Cell {
         } else if self.allowed.is_empty() {
             "-"
         } else {
-            "some"
+            "usage"
         };
         if self.differences == 0 { word.into() } else { format!("{word} !{}", self.differences) }
     }
@@ -356,7 +376,13 @@ fn thousands(number: usize, noun: &str) -> String {
 mod tests {
     use super::*;
 
-    fn trial(login: &str, schema: Option<&str>, operation: Operation, expected: bool, observed: bool) -> Trial {
+    fn trial(
+        login: &str,
+        schema: Option<&str>,
+        operation: Operation,
+        expected: bool,
+        observed: bool,
+    ) -> Trial {
         Trial {
             cluster: "main".into(),
             login: login.into(),

@@ -10,3 +10,4 @@
 mod first_apply;
 mod local;
 mod support;
+mod verify;

@@ -41,6 +41,7 @@ struct Relation {
 struct Routine {
     schema: String,
     schema_oid: i64,
+    /// With its arguments.
     name: String,
     oid: i64,
     count: u64,
@@ -122,7 +123,7 @@ impl Inventory {
             attempts.push(Attempt {
                 operation: Operation::Execute,
                 schema: Some(routine.schema.clone()),
-                object: Some(Object { name: format!("{}()", routine.name), others: routine.count - 1 }),
+                object: Some(Object { name: routine.name.clone(), others: routine.count - 1 }),
                 // It may do anything.
                 run: None,
                 ask: within(
@@ -290,9 +291,10 @@ impl Relation {
             let ask = format!("has_sequence_privilege($1, {oid}::oid, 'USAGE, UPDATE')");
             return vec![on(Operation::Nextval, None, ask)];
         }
-        let update = self.column.as_ref().map(|column| {
-            format!("{explain}UPDATE {at} SET {} = DEFAULT WHERE false", ident(column))
-        });
+        let update = self
+            .column
+            .as_ref()
+            .map(|column| format!("{explain}UPDATE {at} SET {} = DEFAULT WHERE false", ident(column)));
         vec![
             on(Operation::Select, Some(format!("SELECT FROM {at} WHERE false")), any("SELECT")),
             on(
@@ -301,11 +303,7 @@ impl Relation {
                 any("INSERT"),
             ),
             on(Operation::Update, update, any("UPDATE")),
-            on(
-                Operation::Delete,
-                Some(format!("{explain}DELETE FROM {at} WHERE false")),
-                whole("DELETE"),
-            ),
+            on(Operation::Delete, Some(format!("{explain}DELETE FROM {at} WHERE false")), whole("DELETE")),
             // These would lock out everybody else if they were allowed.
             on(Operation::Truncate, None, whole("TRUNCATE")),
             on(Operation::References, None, any("REFERENCES")),

@@ -49,7 +49,8 @@ SELECT json_build_object(
         FROM alike a JOIN pg_namespace n ON n.oid = a.relnamespace
         JOIN pg_class c ON c.relnamespace = a.relnamespace AND c.relname = a.name), '[]'),
     'routines', coalesce((SELECT json_agg(json_build_object(
-            'schema', n.nspname, 'schema_oid', n.oid::int8, 'name', p.proname, 'oid', p.oid::int8, 'count', r.count
-        ) ORDER BY n.nspname, p.proname)
+            'schema', n.nspname, 'schema_oid', n.oid::int8, 'oid', p.oid::int8, 'count', r.count,
+            'name', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'
+        ) ORDER BY n.nspname, p.proname, p.oid)
         FROM routines r JOIN pg_proc p ON p.oid = r.oid JOIN pg_namespace n ON n.oid = r.pronamespace), '[]')
 )

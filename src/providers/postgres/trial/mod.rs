@@ -38,7 +38,7 @@ use tokio::time::sleep;
 use super::{
     Endpoint, Postgres, SqlError,
     connection::{Login, Session},
-    quote::literal,
+    quote::{ident, literal},
 };
 use crate::{
     model::access::{ANYBODY, Method, Observed, Operation},
@@ -47,6 +47,8 @@ use crate::{
 
 /// Tries of a transaction that met another session.
 const TRIES: u32 = 4;
+/// Logins that one transaction tries: with more it would last longer than a second or so.
+const LOGINS: usize = 50;
 
 /// A schema in which future objects are tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,40 +117,33 @@ impl Postgres<TryOnly> {
         let text = session.text(include_str!("inventory.sql")).await?.unwrap_or_default();
         let inventory: Inventory = serde_json::from_str(&text)
             .map_err(|source| SqlError::Answer { database: database.into(), source })?;
-        let attempts = inventory.attempts(declared);
+        let mut attempts = inventory.attempts(declared);
         let mut logins = logins.to_vec();
         logins.push(inventory.probe());
-        let options =
-            if inventory.has_membership_options() { "WITH INHERIT FALSE, SET TRUE" } else { "" };
-        let input = json!({
-            "assume": true,
-            "become": inventory.membership(),
-            "options": options,
-            "setup": inventory.setup(declared),
-            "logins": logins,
-            "attempts": statements(&attempts),
-        });
-        let answers = session.try_and_undo(&input).await;
-        session.close().await;
         let mut attempted = Vec::new();
-        for answer in answers? {
-            let name = if answer.login == inventory.probe() { ANYBODY.into() } else { answer.login };
-            attempted.extend(judge(&name, &attempts, answer.codes, Method::SetRole));
+        for logins in logins.chunks(LOGINS) {
+            let input = json!({
+                "assume": true,
+                "become": inventory.membership(),
+                "options": if inventory.has_membership_options() { "WITH INHERIT FALSE, SET TRUE" } else { "" },
+                "setup": inventory.setup(declared),
+                "logins": logins,
+                "attempts": statements(&attempts),
+            });
+            for answer in session.try_and_undo(&input).await? {
+                leave_busy(&mut attempts, &answer.codes);
+                let name = if answer.login == inventory.probe() { ANYBODY.into() } else { answer.login };
+                attempted.extend(judge(&name, &attempts, answer.codes, Method::SetRole));
+            }
         }
+        session.close().await;
         let schemas = inventory.schemas.into_iter().map(|schema| schema.name).collect();
-        let mut again = attempts;
-        again.retain(|attempt| !attempt.probe && attempt.operation != Operation::Connect);
-        Ok(Tried { attempted, schemas, again: Again(again) })
+        attempts.retain(|attempt| !attempt.probe && attempt.operation != Operation::Connect);
+        Ok(Tried { attempted, schemas, again: Again(attempts) })
     }
 
     /// Logs in as somebody, and if that is possible tries again what needs no object of the trial's own.
-    pub async fn try_login(
-        &self,
-        endpoint: &Endpoint,
-        database: &str,
-        user: &str,
-        again: &Again,
-    ) -> Door {
+    pub async fn try_login(&self, endpoint: &Endpoint, database: &str, user: &str, again: &Again) -> Door {
         let login = Login { user: user.into(), ..self.login.clone() };
         let mut session = match Session::open_as_it_is(&login, endpoint, database).await {
             Ok(session) => session,
@@ -197,11 +192,13 @@ impl Session {
             tries += 1;
             match self.rows(&message).await {
                 Ok(rows) => break rows,
-                Err(error) if error.is_lost() => return Err(error),
                 Err(error) => {
+                    if error.is_lost() {
+                        return Err(named(error));
+                    }
                     let _ = self.execute(&["ROLLBACK".into()]).await;
                     if !error.is_transient() || tries == TRIES {
-                        return Err(error);
+                        return Err(named(error));
                     }
                     sleep(Duration::from_millis(60 * u64::from(tries * tries))).await;
                 }
@@ -213,8 +210,34 @@ impl Session {
     }
 }
 
-fn statements(attempts: &[Attempt]) -> Vec<(&Option<String>, &String)> {
-    attempts.iter().map(|attempt| (&attempt.run, &attempt.ask)).collect()
+/// The statement is pages long, and says less than its name.
+fn named(error: SqlError) -> SqlError {
+    match error {
+        SqlError::Statement { source, .. } => {
+            SqlError::Statement { statement: "trial of permissions, rolled back".into(), source }
+        }
+        other => other,
+    }
+}
+
+/// What to run, what to ask instead, and the object that others use too.
+fn statements(attempts: &[Attempt]) -> Vec<(&Option<String>, &String, Option<String>)> {
+    let shared = |attempt: &Attempt| {
+        let object = attempt.object.as_ref()?;
+        Some(format!("{}.{}", ident(attempt.schema.as_deref().unwrap_or_default()), ident(&object.name)))
+    };
+    attempts.iter().map(|attempt| (&attempt.run, &attempt.ask, shared(attempt))).collect()
+}
+
+/// What somebody else's lock kept one login from trying, the next ones need not wait for.
+fn leave_busy(attempts: &mut [Attempt], codes: &[String]) {
+    let inquired = |code: &str| matches!(code, "true" | "false");
+    let assumed = attempts.iter().zip(codes).any(|(attempt, code)| attempt.run.is_some() && !inquired(code));
+    for (attempt, code) in attempts.iter_mut().zip(codes) {
+        if assumed && inquired(code) {
+            attempt.run = None;
+        }
+    }
 }
 
 fn judge(
@@ -224,7 +247,7 @@ fn judge(
     method: Method,
 ) -> impl Iterator<Item = Attempted> {
     attempts.iter().zip(codes).filter_map(move |(attempt, code)| {
-        let (observed, method) = verdict(&code, method)?;
+        let (observed, method) = verdict(&code, method, attempt.operation)?;
         Some(Attempted {
             login: login.into(),
             schema: attempt.schema.clone(),
@@ -237,15 +260,15 @@ fn judge(
 }
 
 /// What an SQLSTATE, or the answer to an inquiry, says of the permission. `None`: the object has gone meanwhile.
-fn verdict(code: &str, method: Method) -> Option<(Observed, Method)> {
-    let (state, message) = code.split_once(' ').unwrap_or((code, ""));
+fn verdict(code: &str, method: Method, operation: Operation) -> Option<(Observed, Method)> {
+    let state = code.split(' ').next().unwrap_or_default();
     Some(match state {
         "" => return None,
         "true" => (Observed::Allowed, Method::Inquiry),
         "false" => (Observed::Denied, Method::Inquiry),
         "42501" | "25006" => (Observed::Denied, method),
-        // The only relation that is sought although there is none is that of `usage`.
-        "42P01" if message.contains("_none\"") => (Observed::Allowed, method),
+        // `usage` seeks a relation that is not there.
+        "42P01" if operation == Operation::Usage => (Observed::Allowed, method),
         "42P01" | "42703" | "3F000" => return None,
         // Connection, rollback, resources, shutdown, the system, the server itself: nothing was decided.
         _ if ["08", "40", "53", "55", "57", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
@@ -271,14 +294,15 @@ mod tests {
 
     #[test]
     fn only_a_missing_privilege_denies() {
-        let of = |code| verdict(code, Method::Login);
+        let of = |code| verdict(code, Method::Login, Operation::Select);
+        let usage = |code| verdict(code, Method::Login, Operation::Usage);
         assert_eq!(of("42501"), Some((Observed::Denied, Method::Login)));
         assert_eq!(of("25006 cannot execute"), Some((Observed::Denied, Method::Login)));
         assert_eq!(of("IN000"), Some((Observed::Allowed, Method::Login)));
         assert_eq!(of("23502 null value"), Some((Observed::Allowed, Method::Login)));
         assert_eq!(of("false"), Some((Observed::Denied, Method::Inquiry)));
-        assert_eq!(of("42P01 relation \"app.infra_probe_1_none\" does not exist").unwrap().0, Observed::Allowed);
-        assert_eq!((of(""), of("42P01 relation \"app.t\" does not exist")), (None, None));
+        assert_eq!(usage("42P01 relation does not exist"), Some((Observed::Allowed, Method::Login)));
+        assert_eq!((of(""), of("42P01 relation does not exist")), (None, None));
         assert!(matches!(of("57P01 terminating").unwrap().0, Observed::Unknown(_)));
     }
 }

@@ -10,6 +10,8 @@ DECLARE
     attempts CONSTANT int := json_array_length(input->'attempts');
     runs text[];
     asks text[];
+    -- Names the object that an attempt locks, if it is one that others use too.
+    shared text[];
     step text;
     login text;
     login_oid oid;
@@ -21,7 +23,8 @@ DECLARE
     codes text[];
     answers text[] := '{}';
 BEGIN
-    SELECT array_agg(a->>0 ORDER BY place), array_agg(a->>1 ORDER BY place) INTO runs, asks
+    SELECT array_agg(a->>0 ORDER BY place), array_agg(a->>1 ORDER BY place), array_agg(a->>2 ORDER BY place)
+    INTO runs, asks, shared
     FROM json_array_elements(input->'attempts') WITH ORDINALITY AS all_of (a, place);
     PERFORM set_config('lock_timeout', '5s', true);
     FOR step IN SELECT json_array_elements_text(input->'setup') LOOP
@@ -70,7 +73,11 @@ BEGIN
                         code := CASE WHEN SQLSTATE IN ('IN000', '42501') THEN SQLSTATE ELSE SQLSTATE || ' ' || SQLERRM END;
                         IF SQLSTATE = '55P03' THEN
                             code := NULL;
-                            runs[i] := NULL;
+                            FOR j IN 1..attempts LOOP
+                                IF j = i OR shared[j] = shared[i] THEN
+                                    runs[j] := NULL;
+                                END IF;
+                            END LOOP;
                         END IF;
                     END;
                 END IF;
