@@ -78,8 +78,8 @@ run() {
 }
 
 run validate -e local
-run plan -e local
-run apply -e local --auto-approve
+run plan -e local --summary
+run apply -e local --auto-approve --summary
 run plan -e local
 run verify -e local
 
@@ -87,11 +87,13 @@ cat <<END
 
 == done. What to try next ($infra is the program):
 
-  infra output -e local               where the servers are, and as whom each service logs in
-  psql -h 127.0.0.1 -p <port> -U svc_orders_app orders
-                                      as an application; a local environment has no passwords
-  psql -h 127.0.0.1 -p <port> -U dev_ana orders
+  psql -h 127.0.0.1 -p 54329 -U svc_orders_migrator orders -c 'create table item (id int)'
+                                      as the service's migrations; the table is its owner's
+  psql -h 127.0.0.1 -p 54329 -U svc_orders_app orders
+                                      as the service; a local environment has no passwords
+  psql -h 127.0.0.1 -p 54329 -U dev_ana orders
                                       as a developer
-  edit environments/local/*.yaml      then: infra plan -e local
-  infra destroy -e local              takes everything away again
+  edit environments/local/*.yaml      then: $infra plan -e local
+  $infra destroy -e local
+                                      takes everything away again
 END

@@ -71,8 +71,8 @@ pub enum Command {
     Show(Show),
     /// Try every login on every database, and compare with what is declared
     Verify(Verify),
-    /// Print the JSON Schema of the YAML
-    Schema,
+    /// Print the JSON Schema of the YAML, or of a plan
+    Schema(Schema),
     /// Print a completion script
     Completion(Completion),
     /// Print the version
@@ -191,6 +191,9 @@ pub struct How {
     /// Print events and the account as JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    /// Print only which objects change
+    #[arg(long)]
+    pub summary: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -221,6 +224,20 @@ pub struct Verify {
 }
 
 #[derive(Args, Debug)]
+pub struct Schema {
+    #[arg(value_enum, default_value_t = Document::Environment)]
+    pub document: Document,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// The YAML of an environment
+    Environment,
+    /// What `plan --json` prints and `plan --out` saves
+    Plan,
+}
+
+#[derive(Args, Debug)]
 pub struct Completion {
     pub shell: Shell,
 }
@@ -229,12 +246,6 @@ pub struct Completion {
 pub struct Version {
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
 }
 
 /// Parses what was typed, Terraform's single dashes (`-auto-approve`, `-out=p`) included.

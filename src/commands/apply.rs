@@ -131,7 +131,11 @@ impl Run<'_> {
         })?;
         let mut locks = Locks { file, clusters: Vec::new() };
         // What is destroyed as a whole need not be reachable for it.
-        let clusters = if self.wanted.destroy { Vec::new() } else { live.running().await.map_err(boxed)? };
+        let clusters = if self.wanted.destroy {
+            Vec::new()
+        } else {
+            live.running().await.map_err(|error| boxed(&error))?
+        };
         for (cluster, endpoint) in clusters {
             match live.postgres.lock(&cluster, &endpoint, patience).await {
                 Ok(lock) => locks.clusters.push(lock),
@@ -170,7 +174,7 @@ impl Run<'_> {
             return Err(self.stale(view));
         }
         if !self.how.json {
-            terminal.out(&text::render(view, style(global, terminal, false)))?;
+            terminal.out(&text::render(view, style(global, terminal, self.how.summary)))?;
         }
         // Guards and what could not be read speak before anybody is asked.
         if !view.guards.is_empty() {
@@ -343,6 +347,6 @@ fn refused(view: &PlanView) -> Stop {
     Stop { exit: Exit::Refused, failures }
 }
 
-fn boxed(error: engine::Error) -> Stop {
+fn boxed(error: &engine::Error) -> Stop {
     Failure::of(error.as_ref()).into()
 }

@@ -70,7 +70,7 @@ async fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit, Stop> {
         Command::Destroy(arguments) => apply::destroy(global, arguments, terminal).await,
         Command::Show(arguments) => show::run(global, arguments, terminal).await,
         Command::Verify(arguments) => verify::run(global, arguments, terminal).await,
-        Command::Schema => small::schema(terminal),
+        Command::Schema(arguments) => small::schema(arguments.document, terminal),
         Command::Completion(arguments) => small::completion(arguments.shell, terminal),
         Command::Version(arguments) => small::version(arguments.json, terminal),
         Command::Init => small::needless("init", "there is nothing to initialise: infra plan"),

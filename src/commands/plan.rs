@@ -18,14 +18,17 @@ pub(super) async fn run(global: &Global, arguments: &cli::Plan, terminal: &Termi
     let session = Session::open(global)?;
     let wanted = Wanted::new(&arguments.shape, arguments.destroy, &arguments.allow_destroy);
     let desired = session.desired(&wanted);
-    let world: World<Any> = match &arguments.world {
-        Some(file) => serde_json::from_str(&read_file(file)?)?,
-        None => {
-            if !global.quiet {
-                terminal.err(&format!("Reading the actual state of {}...\n", session.name));
-            }
-            session.read(&session.reader("plan")?, &desired).await?
+    let world: World<Any> = if let Some(file) = &arguments.world {
+        serde_json::from_str(&read_file(file)?)?
+    } else {
+        if !global.quiet {
+            terminal.err(&format!(
+                "Reading the actual state of {}...
+",
+                session.name
+            ));
         }
+        session.read(&session.reader("plan")?, &desired).await?
     };
     if let Some(file) = &arguments.save_world {
         write_file(file, &serde_json::to_string_pretty(&world)?)?;

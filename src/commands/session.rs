@@ -18,12 +18,12 @@ use crate::{
     ui::Failure,
 };
 
-use super::Stop;
+use super::{Exit, Stop};
 
 /// A read that takes longer is ended by the server.
-const READ: Duration = Duration::from_secs(60);
+const READ: Duration = Duration::from_mins(1);
 /// Longest single statement of an apply: a REASSIGN OWNED over very many tables, say.
-const WRITE: Duration = Duration::from_secs(600);
+const WRITE: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -79,9 +79,17 @@ pub(super) fn name(global: &Global, project: &std::path::Path) -> Result<String,
     })
 }
 
-/// All problems of a configuration, as they are.
+/// All problems of a configuration, each with its place.
 pub(super) fn invalid(invalid: &Invalid) -> Stop {
-    Failure::new(invalid.to_string().trim_end()).into()
+    let one = |problem: &config::Problem| {
+        let text = problem.to_string();
+        Failure::new(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
+    };
+    let mut failures: Vec<Failure> = invalid.problems.iter().map(one).collect();
+    if invalid.more > 0 {
+        failures.push(Failure::new(format!("and {} more problems", invalid.more)));
+    }
+    Stop { exit: Exit::Failed, failures }
 }
 
 impl Session {
@@ -171,12 +179,14 @@ impl Session {
         wanted: &Wanted,
     ) -> Result<Planned, Stop> {
         let whole = engine::plan(desired, world).map_err(|error| Failure::of(&error))?;
-        let (plan, left_out) = engine::select(&whole, &wanted.selection).map_err(unknown_target)?;
+        let (plan, left_out) =
+            engine::select(&whole, &wanted.selection).map_err(|error| unknown_target(&error))?;
         let limits = Limits {
             protect: self.environment.protect,
             allow_destroy: wanted.allow_destroy.iter().cloned().collect(),
         };
-        let findings = engine::guard(&plan, &limits);
+        let mut findings = engine::guard(&plan, &limits);
+        findings.extend(resources::lockout(&plan, world));
         let digest: Digest = engine::digest(&self.name, &plan)?;
         let about = About {
             environment: self.name.clone(),
@@ -193,9 +203,9 @@ impl Session {
     }
 }
 
-fn unknown_target(error: UnknownTarget) -> Stop {
+fn unknown_target(error: &UnknownTarget) -> Stop {
     let near: Vec<&str> = error.near.iter().map(crate::model::Address::as_str).collect();
-    let failure = Failure::of(&error);
+    let failure = Failure::of(error);
     if near.is_empty() { failure.into() } else { failure.hint(format!("near: {}", near.join(", "))).into() }
 }
 

@@ -6,13 +6,17 @@ use serde_json::json;
 
 use super::{Exit, Stop};
 use crate::{
-    cli::Cli,
-    config,
+    cli::{Cli, Document},
+    config, report,
     ui::{Failure, Terminal},
 };
 
-pub(super) fn schema(terminal: &Terminal) -> Result<Exit, Stop> {
-    terminal.out(&format!("{}\n", serde_json::to_string_pretty(&config::schema())?))?;
+pub(super) fn schema(document: Document, terminal: &Terminal) -> Result<Exit, Stop> {
+    let schema = match document {
+        Document::Environment => config::schema(),
+        Document::Plan => report::schema(),
+    };
+    terminal.out(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
     Ok(Exit::Done)
 }
 

@@ -28,16 +28,15 @@ pub(super) fn validate(
         return Err(Failure::new(format!("no environments in {}", environments.display())).hint(hint).into());
     }
     let results: Vec<_> = names.iter().map(|name| (name, config::load(&environments, name))).collect();
-    let problems: Vec<&config::Problem> = results
-        .iter()
-        .filter_map(|(_, result)| result.as_ref().err())
-        .flat_map(|invalid| &invalid.problems)
-        .collect();
+    let invalids: Vec<&config::Invalid> =
+        results.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
+    let problems: Vec<&config::Problem> = invalids.iter().flat_map(|invalid| &invalid.problems).collect();
+    let count: usize = invalids.iter().map(|invalid| invalid.count()).sum();
     if arguments.json {
         let document = json!({
             "format_version": "1.0",
             "valid": problems.is_empty(),
-            "error_count": problems.len(),
+            "error_count": count,
             "warning_count": 0,
             "diagnostics": problems,
         });

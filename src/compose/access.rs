@@ -165,13 +165,11 @@ impl Expected {
         operation: Operation,
     ) -> bool {
         match self.isolation {
-            Isolation::Database => {
-                standings.get(database).is_some_and(|standing| match (standing, operation) {
-                    (Standing::Owns, _) | (_, Operation::Connect) => true,
-                    (Standing::Writes, Operation::CreateTemporary) => true,
-                    _ => false,
-                })
-            }
+            Isolation::Database => standings.get(database).is_some_and(|standing| match operation {
+                Operation::Connect => true,
+                Operation::CreateTemporary => *standing >= Standing::Writes,
+                _ => *standing >= Standing::Owns,
+            }),
             // The database is nobody's: a migrator becomes the owner of its schema, not of it.
             Isolation::Schema => match operation {
                 Operation::Connect => !standings.is_empty(),

@@ -97,7 +97,7 @@ impl Composition<'_> {
             ]
             .into(),
             grants: connect(&roles),
-            ..self.database(cluster, service, &roles.owner, mark.clone())
+            ..PgDatabase::new(cluster, service, &roles.owner, mark.clone())
         };
         self.add(PgDatabase::address(cluster, service), database);
 
@@ -111,22 +111,6 @@ impl Composition<'_> {
             self.extension(cluster, service, extension, mark.clone());
         }
         self.schema(cluster, service, APP, &roles.owner, mark);
-    }
-
-    pub(super) fn database(&self, cluster: &str, name: &str, owner: &str, mark: Mark) -> PgDatabase {
-        PgDatabase {
-            cluster: cluster.into(),
-            name: name.into(),
-            owner: owner.into(),
-            state: State::Active,
-            connection_limit: -1,
-            connectable: true,
-            grants: Grants::new(),
-            settings: BTreeMap::new(),
-            role_settings: BTreeMap::new(),
-            mark: Some(mark),
-            facts: Facts::default(),
-        }
     }
 
     pub(super) fn schema(&mut self, cluster: &str, database: &str, name: &str, owner: &str, mark: Mark) {
@@ -162,7 +146,7 @@ impl Composition<'_> {
                 let database = PgDatabase {
                     state: State::Retired,
                     connectable: false,
-                    ..self.database(cluster, service, &roles.owner, mark)
+                    ..PgDatabase::new(cluster, service, &roles.owner, mark)
                 };
                 self.add(PgDatabase::address(cluster, service), database);
             }

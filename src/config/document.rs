@@ -91,7 +91,8 @@ fn scalar(value: &Value) -> String {
 
 /// A text as YAML, in quotes unless it is plainly a word in every version of YAML.
 fn word(text: &str) -> String {
-    let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
+    let path = text.starts_with("../") || text.starts_with("./");
+    let plain = (path || text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/'))
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./@".contains(c));
     let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     if plain && !reserved.contains(&text.to_lowercase().as_str()) {

@@ -45,7 +45,7 @@ pub(crate) fn list(environments: &Path) -> Vec<String> {
 /// The folder of an environment, or why there is none.
 pub(crate) fn find(environments: &Path, name: &str) -> Result<PathBuf, Invalid> {
     let names = list(environments);
-    let shown = environments.display();
+    let shown = shown(environments);
     if names.iter().any(|other| other == name) {
         return Ok(environments.join(name));
     }
@@ -82,7 +82,7 @@ pub(crate) fn read(folder: &Path, sources: &mut Sources, problems: &mut Problems
         let (layer, layer_whole) = one_folder(&folder, sources, problems);
         whole &= layer_whole;
         if layers.is_empty() {
-            start.file = sources.number(&folder.join(ENVIRONMENT_FILE).display().to_string()).unwrap_or(0);
+            start.file = sources.number(&shown(&folder.join(ENVIRONMENT_FILE))).unwrap_or(0);
         }
         if let Some(entry) = layer.entry(&["extends"])
             && let Value::Text(path) = &entry.node.value
@@ -115,17 +115,14 @@ fn extended(folder: &Path, path: &str, seen: &[PathBuf]) -> Result<PathBuf, (Str
     }
     let further = normal(&folder.join(path));
     let Ok(real) = std::fs::canonicalize(&further) else {
-        return Err((
-            format!("the folder {} does not exist", quoted(&further.display().to_string())),
-            sibling,
-        ));
+        return Err((format!("the folder {} does not exist", quoted(&shown(&further))), sibling));
     };
     if !real.is_dir() {
         return Err((format!("{} is not a folder", quoted(path)), sibling));
     }
     if seen.contains(&real) {
         return Err((
-            format!("{} is extended in a circle", quoted(&further.display().to_string())),
+            format!("{} is extended in a circle", quoted(&shown(&further))),
             "leave out one `extends`".into(),
         ));
     }
@@ -142,7 +139,7 @@ fn one_folder(folder: &Path, sources: &mut Sources, problems: &mut Problems) -> 
         Ok(entries) => files.extend(entries.flatten().map(|entry| entry.path())),
         Err(error) => {
             whole = false;
-            problems.add(None, format!("cannot read the folder `{}`: {error}", folder.display()));
+            problems.add(None, format!("cannot read the folder `{}`: {error}", shown(folder)));
         }
     }
     files.sort_unstable();
@@ -152,8 +149,8 @@ fn one_folder(folder: &Path, sources: &mut Sources, problems: &mut Problems) -> 
             Some("yml") if !hidden => {
                 whole = false;
                 problems
-                    .add(None, format!("`{}` is not read, because its name ends with `.yml`", path.display()))
-                    .mend(format!("rename it to `{}`", path.with_extension("yaml").display()));
+                    .add(None, format!("`{}` is not read, because its name ends with `.yml`", shown(&path)))
+                    .mend(format!("rename it to `{}`", shown(&path.with_extension("yaml"))));
             }
             Some("yaml") if !hidden => {
                 let Some(file) = one_file(&path, sources, problems) else {
@@ -173,7 +170,7 @@ fn one_folder(folder: &Path, sources: &mut Sources, problems: &mut Problems) -> 
 
 /// Reads one file; the answer is its number among the sources.
 fn one_file(path: &Path, sources: &mut Sources, problems: &mut Problems) -> Option<u32> {
-    let shown = path.display().to_string();
+    let shown = shown(path);
     let mut refuse = |summary: String, mend: &str| {
         problems.add(None, summary).mend(mend);
         None
@@ -223,6 +220,12 @@ fn one_file(path: &Path, sources: &mut Sources, problems: &mut Problems) -> Opti
         );
     }
     Some(sources.add(shown, text))
+}
+
+/// A path as a person would type it: relative, when it lies below the folder they are in.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// `environments/prod/../base` as `environments/base`, without asking the file system: it is for showing.

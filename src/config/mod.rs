@@ -19,6 +19,7 @@ mod shape;
 mod source;
 mod structure;
 mod tree;
+mod wording;
 
 use std::path::Path;
 
@@ -99,9 +100,35 @@ pub fn list(environments: &Path) -> Vec<String> {
     folder::list(environments)
 }
 
-/// The JSON Schema of an environment's files, for editors. No key is required there, because a file holds a part only.
+/// The JSON Schema of an environment's files, for editors.
+///
+/// A file holds a part of an environment, and may lie over others: so nothing is required in it, and `null`, which removes, may
+/// stand for everything that has a name. Whether the whole is complete, only `load` can say.
 pub fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Environment).to_value();
-    schema["title"] = json!("An environment of infra");
+    let mut schema = schema_of_types();
+    schema["title"] = json!("A file of an environment of infra");
+    partial(&mut schema);
     schema
+}
+
+/// What the types demand of the whole.
+fn schema_of_types() -> serde_json::Value {
+    schemars::schema_for!(Environment).to_value()
+}
+
+fn partial(schema: &mut serde_json::Value) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            // Where exactly one key is required, that key is what tells the variants of an enum from each other.
+            if object.get("properties").and_then(|keys| keys.as_object()).is_some_and(|keys| keys.len() > 1) {
+                object.remove("required");
+            }
+            if let Some(named) = object.get_mut("additionalProperties").filter(|named| named.is_object()) {
+                *named = json!({"anyOf": [named.take(), {"type": "null"}]});
+            }
+            object.values_mut().for_each(partial);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(partial),
+        _ => {}
+    }
 }

@@ -32,7 +32,16 @@ pub(crate) fn parse(file: u32, sources: &mut Sources, problems: &mut Problems) -
             block_nesting_limit: DEPTH + 1,
         };
         let events = Parser::new_from_str_with_options(text, options);
-        let mut reader = Reader { events, text, file, problems, secrets: Vec::new(), whole: true };
+        let mut reader = Reader {
+            events,
+            text,
+            file,
+            problems,
+            secrets: Vec::new(),
+            whole: true,
+            said_aliases: false,
+            said_anchors: false,
+        };
         let root = reader.document();
         let result = match root {
             Ok(root) if reader.whole => Ok(root),
@@ -59,6 +68,8 @@ struct Reader<'t, 'p> {
     secrets: Vec<Spot>,
     /// Whether everything so far is understood.
     whole: bool,
+    said_aliases: bool,
+    said_anchors: bool,
 }
 
 /// Why reading a file ends early.
@@ -191,7 +202,7 @@ impl<'t> Reader<'t, '_> {
                         .mend("write the keys out, or put what is shared into a folder named by `extends:`");
                     return Ok(None);
                 }
-                if text.is_empty() {
+                if text.is_empty() || spot.end == spot.start {
                     self.refuse(spot, "a key is missing before the colon");
                     return Ok(None);
                 }
@@ -216,7 +227,12 @@ impl<'t> Reader<'t, '_> {
         self.problems.add(spot, summary)
     }
 
+    /// Aliases and anchors come in crowds; the first one of a file says all there is to say.
     fn alias(&mut self, spot: Spot) {
+        self.whole = false;
+        if std::mem::replace(&mut self.said_aliases, true) {
+            return;
+        }
         self.refuse(spot, "aliases (`*name`) are not read here")
             .because(
                 "an alias can stand for a thousand times its own size, and hides where a value comes from",
@@ -230,7 +246,12 @@ impl<'t> Reader<'t, '_> {
             self.refuse(spot, "tags (`!name`) are not read here")
                 .mend("leave the tag out; a value that is meant as text is written in quotes");
         } else if anchor > 0 {
+            self.whole = false;
+            if std::mem::replace(&mut self.said_anchors, true) {
+                return;
+            }
             self.refuse(spot, "anchors (`&name`) are not read here")
+                .because("with aliases (`*name`), which belong to them, it is hard to see where a value comes from")
                 .mend("write the value out, or put what is shared into a folder named by `extends:`");
         }
     }
@@ -288,6 +309,12 @@ fn explain(kind: &ErrorKind) -> (Cow<'static, str>, Option<&'static str>) {
             "an unknown escape (a backslash and a letter) in double quotes",
             "write the backslash twice, or use single quotes",
         ),
+        ErrorKind::UnexpectedCharacter { character } => {
+            return (
+                format!("a value cannot begin with `{}`", character.escape_debug()).into(),
+                Some(QUOTES),
+            );
+        }
         ErrorKind::RecursionLimitExceeded => {
             return (format!("more than {DEPTH} lists and maps inside each other").into(), None);
         }
@@ -305,8 +332,11 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, spot: Spot) -> Value {
     if style != ScalarStyle::Plain {
         return Value::Text(text.into_owned());
     }
+    // For a value that is not there the parser gives `~`, but no place.
+    if spot.end == spot.start {
+        return Value::Null { written: false };
+    }
     match &*text {
-        "" => return Value::Null { written: spot.end > spot.start },
         "~" | "null" | "Null" | "NULL" => return Value::Null { written: true },
         "true" | "True" | "TRUE" => return Value::Boolean(true),
         "false" | "False" | "FALSE" => return Value::Boolean(false),
@@ -362,8 +392,7 @@ mod tests {
 
     #[test]
     fn the_core_schema() {
-        for text in
-            ["no", "on", "yes", "1_000", "12:30:45", "1.2.3", "-", "+-1", "0b1", "infinity", "1e", "='x'"]
+        for text in ["no", "on", "yes", "1_000", "12:30:45", "1.2.3", "+-1", "0b1", "infinity", "1e", "='x'"]
         {
             assert_eq!(value(text), serde_json::json!(text), "{text}");
         }

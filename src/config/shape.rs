@@ -1,7 +1,7 @@
 //! The shape the types of [`crate::model::environment`] demand, in the form in which a tree can be held against it.
 //!
-//! It is made from the same JSON Schema that `infra schema` prints, so that what an editor says and what `infra` says
-//! cannot differ. Only what `schemars` writes for those types is understood; a test fails when they outgrow it.
+//! It is made from the same JSON Schema that `infra schema` prints, so that an editor and `infra` cannot contradict each
+//! other. Only what `schemars` writes for those types is understood; a test fails when they outgrow it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -75,7 +75,7 @@ const WORDS: [(&str, &str); 6] = [
 
 /// The shape of an environment. Made once per process: 0.2 ms.
 pub(crate) static ENVIRONMENT: LazyLock<Shape> = LazyLock::new(|| {
-    let schema = super::schema();
+    let schema = super::schema_of_types();
     Shape::new(&schema, &schema["$defs"], 0)
 });
 
@@ -163,7 +163,7 @@ impl Shape {
             }
         }
         if !words.is_empty() {
-            others.push(Self::Words(words));
+            others.insert(0, Self::Words(words));
         }
         if !variants.is_empty() {
             others.push(Self::OneOf(variants));
@@ -191,6 +191,12 @@ impl Shape {
         }
     }
 
+    /// `{irsa: ...}` or `{pod_identity: ...}`, each in backticks.
+    pub(crate) fn variants(names: &[&str]) -> String {
+        let names: Vec<String> = names.iter().map(|name| format!("`{{{name}: ...}}`")).collect();
+        names.join(" or ")
+    }
+
     /// What is expected, for a message: `a whole number from 1 to 35`.
     pub(crate) fn expected(&self) -> String {
         match self {
@@ -198,10 +204,9 @@ impl Shape {
             Self::Text(Some(pattern)) => pattern.words.into(),
             Self::Duration => "a duration such as 30s, 10m, 6h or 14d".into(),
             Self::Boolean => "`true` or `false`".into(),
-            Self::Integer { min, max } if *max < i64::from(u32::MAX) => {
+            Self::Integer { min, max } if *max <= i64::from(u32::MAX) => {
                 format!("a whole number from {min} to {max}")
             }
-            Self::Integer { min: 0, .. } => "a whole number, 0 or more".into(),
             Self::Integer { .. } => "a whole number".into(),
             Self::Number { min, max } if *max < f64::MAX => format!("a number from {min} to {max}"),
             Self::Number { .. } => "a number".into(),
@@ -215,8 +220,8 @@ impl Shape {
             },
             Self::Record(_) | Self::Named(_) => "a map of keys and values".into(),
             Self::OneOf(variants) => {
-                let names: Vec<String> = variants.keys().map(|name| format!("`{{{name}: ...}}`")).collect();
-                names.join(" or ")
+                let names: Vec<&str> = variants.keys().map(String::as_str).collect();
+                Self::variants(&names)
             }
             Self::Either(branches) if branches.iter().any(|branch| matches!(branch, Self::Boolean)) => {
                 "a text, a number, `true` or `false`".into()

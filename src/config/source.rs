@@ -166,7 +166,12 @@ impl Source {
                 count += secret::SHOWN.len();
                 behind = secret.end;
             } else {
-                shown.push(if character.is_control() { ' ' } else { character });
+                // A tab is often the very problem, so it is shown.
+                shown.push(match character {
+                    '\t' => '\u{2192}',
+                    other if other.is_control() => ' ',
+                    other => other,
+                });
                 count += 1;
             }
         }

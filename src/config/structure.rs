@@ -8,6 +8,7 @@ use super::{
     shape::{Record, Shape},
     source::{Sources, Spot, promises_secret, quoted},
     tree::{Entry, Map, Node, Value},
+    wording::{Wording, found},
 };
 
 /// The paths at or below which something does not fit: there, checks that ask whether something is present stay silent.
@@ -52,7 +53,7 @@ pub(crate) fn check(
     problems: &mut Problems,
 ) -> (Node, Unfit) {
     let spot = root.spot;
-    let mut walk = Walk { sources, problems, unfit: Unfit::default(), path: Vec::new(), whole, start };
+    let mut walk = Walk { sources, problems, unfit: Unfit::default(), path: Vec::new(), whole };
     let empty = Node { spot, value: Value::Map(Map::new()) };
     let fitting = walk.fit(root, shape, start).unwrap_or(empty);
     (fitting, walk.unfit)
@@ -64,7 +65,6 @@ struct Walk<'a> {
     unfit: Unfit,
     path: Vec<String>,
     whole: bool,
-    start: Spot,
 }
 
 impl Walk<'_> {
@@ -90,7 +90,7 @@ impl Walk<'_> {
             (Shape::Either(branches), value) => {
                 let node = Node { spot, value };
                 let Some(branch) = branches.iter().find(|branch| takes(branch, &node.value)) else {
-                    self.misfit(&node, shape);
+                    self.misfit(&node, shape, anchor);
                     return None;
                 };
                 if branches.iter().any(|branch| matches!(branch, Shape::Boolean)) {
@@ -99,15 +99,15 @@ impl Walk<'_> {
                 if let (Shape::Words(words), Value::Text(text)) = (branch, &node.value)
                     && !words.contains(text)
                 {
-                    self.misfit(&node, shape);
+                    self.misfit(&node, shape, anchor);
                     return None;
                 }
                 return self.fit(node, branch, anchor);
             }
             (shape, value) => {
                 let node = Node { spot, value };
-                if !self.scalar_fits(&node, shape) {
-                    self.misfit(&node, shape);
+                if !fits(&node, shape) {
+                    self.misfit(&node, shape, anchor);
                     return None;
                 }
                 if matches!(shape, Shape::Integer { .. }) {
@@ -117,22 +117,6 @@ impl Walk<'_> {
             }
         };
         Some(Node { spot, value })
-    }
-
-    fn scalar_fits(&self, node: &Node, shape: &Shape) -> bool {
-        match (shape, &node.value) {
-            (Shape::Text(pattern), Value::Text(text)) => {
-                pattern.as_ref().is_none_or(|pattern| pattern.fits(text))
-            }
-            (Shape::Duration, Value::Text(text)) => text.parse::<crate::model::duration::Duration>().is_ok(),
-            (Shape::Boolean, Value::Boolean(_)) => true,
-            (Shape::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
-            #[allow(clippy::cast_precision_loss, reason = "only compared with small limits")]
-            (Shape::Number { min, max }, Value::Integer(number)) => (*min..=*max).contains(&(*number as f64)),
-            (Shape::Number { min, max }, Value::Float(number)) => (*min..=*max).contains(number),
-            (Shape::Words(words), Value::Text(text)) => words.contains(text),
-            _ => false,
-        }
     }
 
     /// What no text may contain, wherever it stands.
@@ -258,7 +242,7 @@ impl Walk<'_> {
         let place = self.inside();
         let draft = self.problems.add(entry.key, format!("unknown key {}{place}", quoted(name)));
         if promises_secret(name) {
-            draft.because("no password or key is ever written here: logins to Postgres are by IAM, and the only secrets, addresses of MongoDB, are `{env: NAME}` or `{file: PATH}`");
+            draft.because("no secret is ever written here: logins to Postgres are by IAM, and the address of a MongoDB is `{env: NAME}` or `{file: PATH}`");
         }
         draft.mend_if(did_you_mean(near.as_deref(), known));
         near
@@ -321,7 +305,9 @@ impl Walk<'_> {
             (None, _) => {
                 if !any_unknown {
                     let at = if spot.end > spot.start { spot } else { anchor };
-                    self.problems.add(at, format!("{name} needs exactly one of {expected}, and has none"));
+                    self.problems
+                        .add(at, format!("{name} needs exactly one of {expected}, and has none"))
+                        .mend(format!("write {}", Shape::variants(&names)));
                 }
                 self.unfit.add(&self.path, None);
                 None
@@ -349,15 +335,17 @@ impl Walk<'_> {
         }
     }
 
-    fn misfit(&mut self, node: &Node, shape: &Shape) {
+    fn misfit(&mut self, node: &Node, shape: &Shape, anchor: Spot) {
         self.unfit.add(&self.path, None);
         let name = self.name();
         let expected = shape.expected();
-        let mend = self.mend(node, shape);
+        let words = Wording { sources: self.sources, problems: self.problems, path: &self.path };
+        let mend = words.mend(node, shape);
         let is_reference = node
             .map()
             .is_some_and(|map| map.len() == 1 && (map.contains_key("env") || map.contains_key("file")));
-        let at = if node.spot.end > node.spot.start { node.spot } else { self.start };
+        // A block of lines has no end that could be marked.
+        let at = if node.spot.end > node.spot.start { node.spot } else { anchor };
         if is_reference {
             self.problems
                 .add(at, format!("{name} cannot be taken from a variable or a file"))
@@ -365,49 +353,30 @@ impl Walk<'_> {
                 .mend("write the value itself");
             return;
         }
-        let found = found(node);
+        let mut found = found(node);
+        if matches!(shape, Shape::Integer { .. } | Shape::Number { .. } | Shape::Boolean)
+            && matches!(node.value, Value::Text(_))
+        {
+            found = format!("the text {found}");
+        }
         self.problems.add(at, format!("{name} is {found}; expected {expected}")).mend_if(mend);
     }
+}
 
-    /// The mend where the value shows what was meant.
-    fn mend(&self, node: &Node, shape: &Shape) -> Option<String> {
-        let written = self.sources.written(node.spot).trim();
-        match (shape, &node.value) {
-            (Shape::Text(_) | Shape::Duration, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
-                if matches!(shape, Shape::Duration) {
-                    return Some(format!("add the unit: {written}s, {written}m, {written}h or {written}d"));
-                }
-                Some(format!("write it in quotes: \"{written}\""))
-            }
-            (Shape::Either(branches), _) => branches.iter().find_map(|branch| self.mend(node, branch)),
-            (Shape::Words(words), Value::Text(text)) => {
-                let text = text.to_lowercase().replace(['_', ' '], "-");
-                self.problems
-                    .near(&text, words)
-                    .or_else(|| self.problems.near(&text.replace('-', "_"), words))
-                    .map(|near| format!("did you mean `{near}`?"))
-            }
-            (Shape::Boolean, Value::Text(text)) => match text.to_lowercase().as_str() {
-                "yes" | "on" | "y" | "true" => Some("write `true`".into()),
-                "no" | "off" | "n" | "false" => Some("write `false`".into()),
-                _ => None,
-            },
-            (Shape::Integer { .. } | Shape::Number { .. }, Value::Text(text))
-                if text.parse::<f64>().is_ok() =>
-            {
-                Some(format!("write it without quotes: {text}"))
-            }
-            (Shape::List(_), Value::Text(text)) if super::source::inline_password(text).is_none() => {
-                Some(format!("write it in brackets: [{text}]"))
-            }
-            (Shape::OneOf(variants), Value::Text(text)) if variants.contains_key(text) => {
-                Some(format!("write `{{{text}: {{}}}}`"))
-            }
-            (Shape::Named(_) | Shape::Record(_), Value::List(_)) => {
-                Some("write a name and a colon in front of each, instead of a dash".into())
-            }
-            _ => None,
+/// Whether a scalar is one that may stand here.
+fn fits(node: &Node, shape: &Shape) -> bool {
+    match (shape, &node.value) {
+        (Shape::Text(pattern), Value::Text(text)) => {
+            pattern.as_ref().is_none_or(|pattern| pattern.fits(text))
         }
+        (Shape::Duration, Value::Text(text)) => text.parse::<crate::model::duration::Duration>().is_ok(),
+        (Shape::Boolean, Value::Boolean(_)) => true,
+        (Shape::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
+        #[allow(clippy::cast_precision_loss, reason = "only compared with small limits")]
+        (Shape::Number { min, max }, Value::Integer(number)) => (*min..=*max).contains(&(*number as f64)),
+        (Shape::Number { min, max }, Value::Float(number)) => (*min..=*max).contains(number),
+        (Shape::Words(words), Value::Text(text)) => words.contains(text),
+        _ => false,
     }
 }
 
@@ -421,18 +390,5 @@ fn takes(shape: &Shape, value: &Value) -> bool {
         Value::List(_) => matches!(shape, Shape::List(_)),
         Value::Map(_) => matches!(shape, Shape::Record(_) | Shape::Named(_) | Shape::OneOf(_)),
         Value::Null { .. } => false,
-    }
-}
-
-/// What is there, for a message.
-fn found(node: &Node) -> String {
-    match &node.value {
-        Value::Null { .. } => "empty".into(),
-        Value::Boolean(value) => format!("`{value}`"),
-        Value::Integer(number) => format!("the number {number}"),
-        Value::Float(number) => format!("the number {number}"),
-        Value::Text(text) => quoted(text),
-        Value::List(_) => "a list".into(),
-        Value::Map(_) => "a map".into(),
     }
 }

@@ -50,6 +50,11 @@ pub trait Resource: Clone + PartialEq + Debug + Serialize {
     /// What happens when the environment no longer declares it.
     fn removal(&self) -> Removal;
 
+    /// The environment whose mark it carries, if it carries any; told when it is not ours.
+    fn environment(&self) -> Option<&str> {
+        None
+    }
+
     /// Steps of one unit are handed to the writer together, and never two hands at once. `None`: a unit of its own.
     fn unit(&self) -> Option<String> {
         None

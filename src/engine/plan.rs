@@ -73,6 +73,8 @@ pub enum Hold {
     Later { parent: Address, why: String },
     /// It exists without our mark.
     Foreign,
+    /// It exists with the mark of another environment.
+    OtherEnvironment { environment: String },
     /// The change is one we do not make.
     Refused { why: String },
     /// It left the configuration, but bears data.
@@ -89,7 +91,7 @@ impl Hold {
         match self {
             Self::Unreadable { .. } => "unreadable",
             Self::Later { .. } => "later",
-            Self::Foreign => "foreign",
+            Self::Foreign | Self::OtherEnvironment { .. } => "foreign",
             Self::Refused { .. } => "refused",
             Self::Undeclared { .. } => "undeclared",
             Self::Needed { .. } => "needed",
@@ -113,6 +115,9 @@ impl fmt::Display for Hold {
             }
             Self::Foreign => {
                 f.write_str("exists, but does not carry our mark; it is left alone until it is adopted")
+            }
+            Self::OtherEnvironment { environment } => {
+                write!(f, "belongs to environment {environment}, whose mark it carries; it is left alone")
             }
             Self::Refused { why } | Self::Undeclared { why } => f.write_str(why),
             Self::Needed { by } => write!(f, "{by} stays and needs it"),
@@ -208,7 +213,9 @@ fn decide<R: Resource>(
         return held_parent(&parents, decided).unwrap_or(Action::Create { new });
     };
     if !found.owned {
-        return Action::Hold { why: Hold::Foreign };
+        let other = found.resource.environment().map(str::to_owned);
+        let why = other.map_or(Hold::Foreign, |environment| Hold::OtherEnvironment { environment });
+        return Action::Hold { why };
     }
     if new == found.resource {
         return Action::Keep;

@@ -58,12 +58,12 @@ impl FileLock {
                 .open(&path)
                 .map_err(failed)?;
             match file.try_lock() {
-                // Whoever let go may have removed the file in between; then this lock would be one on nothing.
-                Ok(()) if !is_at(&file, &path) => continue,
-                Ok(()) => {
+                // Whoever let go may have removed the file in between; a lock on that would be one on nothing.
+                Ok(()) if is_at(&file, &path) => {
                     write(&mut file, holder).map_err(failed)?;
                     return Ok(Self { file, path });
                 }
+                Ok(()) => {}
                 Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
                     sleep(Duration::from_millis(200).min(patience)).await;
                 }

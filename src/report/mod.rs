@@ -18,7 +18,7 @@ pub use account::{Account, Failed, Skipped};
 pub use difference::difference;
 pub use escape::{line, visible};
 pub use trials::{NotTried, Trial, Trials};
-pub use view::{About, Change, Counts, Held, Options, PlanView, ResourceChange, Verdict};
+pub use view::{About, Change, Counts, Held, Options, PlanView, ResourceChange, Verdict, schema};
 
 /// `1 change`, `2 changes`.
 fn count(number: usize, noun: &str) -> String {

@@ -300,8 +300,11 @@ impl Trials {
             if rest.len() < columns.len() {
                 page.bare("");
             }
-            let head = now.iter().map(|column| format!("  {column:<0$}", wide(column))).collect::<String>();
-            let head = page.bold(format!("{:<first$}{head}", "login").trim_end());
+            let mut head = format!("{:<first$}", "login");
+            for column in now {
+                let _ = write!(head, "  {column:<0$}", wide(column));
+            }
+            let head = page.bold(head.trim_end());
             page.bare(&head);
             for login in cells.keys() {
                 let mut line = format!("{:<first$}", escape::visible(login));

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,7 +32,7 @@ pub struct About {
 }
 
 /// A plan as it is saved and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanView {
     pub format_version: String,
     pub infra_version: String,
@@ -54,7 +55,7 @@ pub struct PlanView {
     pub options: Options,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceChange {
     pub address: Address,
     #[serde(rename = "type")]
@@ -73,7 +74,7 @@ pub struct ResourceChange {
     pub after: Vec<Address>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// `["create"]`, `["update"]`, `["delete"]` or `["delete", "create"]`.
     pub actions: Vec<String>,
@@ -85,14 +86,14 @@ pub struct Change {
     pub replace_paths: Vec<Vec<String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Held {
     pub address: Address,
     pub reason: String,
     pub message: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     pub create: usize,
     pub update: usize,
@@ -117,7 +118,7 @@ impl Counts {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Options {
     pub targets: Vec<String>,
     pub excludes: Vec<String>,
@@ -155,6 +156,13 @@ impl ResourceChange {
             _ => Verdict::Delete,
         }
     }
+}
+
+/// The JSON Schema of a saved plan and of `plan --json`.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(PlanView);
+    schema.insert("title".into(), "A plan of infra".into());
+    schema.to_value()
 }
 
 impl PlanView {

@@ -1,6 +1,6 @@
 //! A Postgres server on this machine, which stands for a cluster.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     model::Address,
     providers::{
         ReadWrite,
-        local::{Local, Server, Spec},
+        local::{Local, LocalError, Server, Spec},
     },
 };
 
@@ -130,9 +130,34 @@ impl Effects for LocalServer {
     }
 }
 
+/// What went wrong with a server, and how to mend it.
+#[derive(Debug)]
+struct ServerError(LocalError);
+
+impl ServerError {
+    fn boxed(error: LocalError) -> Error {
+        Box::new(Self(error))
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.hint() {
+            Some(hint) => write!(f, "{}; {hint}", self.0),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 impl<M> List<LocalServer> for Local<M> {
     async fn list(&self) -> Result<Vec<(Address, Found<LocalServer>)>, Error> {
-        let found = self.servers().await?.into_iter().map(|server| {
+        let found = self.servers().await.map_err(ServerError::boxed)?.into_iter().map(|server| {
             let resource = LocalServer::found(&server);
             let outputs = outputs(&server);
             (LocalServer::address(&server.name), Found { resource, outputs, owned: true, protected: false })
@@ -143,7 +168,7 @@ impl<M> List<LocalServer> for Local<M> {
 
 impl Handle<LocalServer> for Local<ReadWrite> {
     async fn create(&self, new: &LocalServer, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
-        let server = Local::create(self, &new.spec(), progress).await?;
+        let server = Local::create(self, &new.spec(), progress).await.map_err(ServerError::boxed)?;
         Ok(outputs(&server))
     }
 
@@ -155,15 +180,21 @@ impl Handle<LocalServer> for Local<ReadWrite> {
     ) -> Result<Outputs, Error> {
         let mut server = None;
         if old.parameters != new.parameters || old.port != new.port {
-            server = Some(self.configure(&new.name, &new.parameters, new.port, progress).await?);
+            server = Some(
+                self.configure(&new.name, &new.parameters, new.port, progress)
+                    .await
+                    .map_err(ServerError::boxed)?,
+            );
         }
         if !old.running {
-            server = Some(self.start(&new.name, progress).await?);
+            server = Some(self.start(&new.name, progress).await.map_err(ServerError::boxed)?);
         }
         Ok(server.map(|server| outputs(&server)).unwrap_or_default())
     }
 
     async fn delete(&self, old: &LocalServer, progress: &dyn Fn(&str)) -> Result<(), Error> {
-        Ok(self.destroy(&old.name, progress).await?)
+        self.destroy(&old.name, progress).await.map_err(ServerError::boxed)?;
+        // What a killed run began to make is listed nowhere, and would stay behind.
+        self.clear_abandoned().await.map_err(ServerError::boxed)
     }
 }

@@ -2,6 +2,7 @@
 
 mod facts;
 pub mod local_server;
+mod lockout;
 pub mod pg_access;
 pub mod pg_database;
 pub mod pg_extension;
@@ -15,6 +16,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 pub use facts::Facts;
+pub use lockout::lockout;
 pub use sql::{Dialect, Grants, search_path};
 
 use crate::{
@@ -112,6 +114,9 @@ impl<M> Live<M> {
                 let address = pg_database::PgDatabase::address(&catalog.cluster, database);
                 world.unreadable.insert(address, why.clone());
             }
+        }
+        for address in pg_database::PgDatabase::closed(catalog, &self.environment) {
+            world.unreadable.insert(address, "it takes no connections".into());
         }
     }
 }
@@ -220,6 +225,9 @@ macro_rules! kinds {
             }
             fn removal(&self) -> Removal {
                 match self { $(Self::$server(r) => r.removal(),)* $(Self::$sql(r) => r.removal()),* }
+            }
+            fn environment(&self) -> Option<&str> {
+                match self { $(Self::$server(r) => r.environment(),)* $(Self::$sql(r) => r.environment()),* }
             }
             fn unit(&self) -> Option<String> {
                 match self { $(Self::$server(r) => r.unit(),)* $(Self::$sql(r) => r.unit()),* }

@@ -9,7 +9,7 @@ use super::{
     pg_role::{PgRole, undeclared},
     sql::{
         Dialect, Grants, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment, grants,
-        mark, servers, settings,
+        mark, servers, services, settings, terminate,
     },
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
+        names::Roles,
     },
     providers::postgres::{Catalog, DatabaseEntry, MAINTENANCE, PUBLIC, Place, Script, ident, literal},
 };
@@ -59,11 +60,38 @@ pub struct DatabaseFacts {
     /// Its name on the server, which differs when it is retired.
     pub name: String,
     pub admin_roles: BTreeSet<String>,
+    /// Of a retired one: what it is to come back from. Nobody can use it while it is closed, so it is no difference.
+    pub kept: Kept,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    pub connection_limit: i32,
+    pub grants: Grants,
+    pub settings: BTreeMap<String, String>,
+    pub role_settings: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl PgDatabase {
     pub fn address(cluster: &str, name: &str) -> Address {
         Address::new("pg_database", &format!("{cluster}/{name}"))
+    }
+
+    /// A database that takes connections, with nothing but its mark.
+    pub fn new(cluster: &str, name: &str, owner: &str, mark: Mark) -> Self {
+        Self {
+            cluster: cluster.into(),
+            name: name.into(),
+            owner: owner.into(),
+            state: State::Active,
+            connection_limit: -1,
+            connectable: true,
+            grants: Grants::new(),
+            settings: BTreeMap::new(),
+            role_settings: BTreeMap::new(),
+            mark: Some(mark),
+            facts: Facts::default(),
+        }
     }
 
     /// What `CREATE DATABASE` leaves behind: no mark, no connections, and the rights that Postgres gives to everybody.
@@ -75,25 +103,41 @@ impl PgDatabase {
             settings: BTreeMap::new(),
             role_settings: BTreeMap::new(),
             mark: None,
-            facts: Facts(DatabaseFacts { name: self.name.clone(), admin_roles: BTreeSet::new() }),
+            facts: Facts(DatabaseFacts { name: self.name.clone(), ..DatabaseFacts::default() }),
             ..self.clone()
         }
     }
 
-    fn retire(&self, old: &Self) -> Script {
+    /// A retired database with the rights and settings that it has all the same.
+    fn reopened(&self) -> Self {
+        let mut database = self.clone();
+        if self.state == State::Retired {
+            let Kept { connection_limit, grants, settings, role_settings } = self.facts.kept.clone();
+            database = Self { connection_limit, grants, settings, role_settings, ..database };
+        }
+        database
+    }
+
+    fn retire(&self, old: &Self, dialect: Dialect) -> Script {
         let actual = &old.facts.name;
         let name = ident(actual);
-        let close = vec![
-            comment(&format!("DATABASE {name}"), self.mark.as_ref()),
-            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
-        ];
-        let terminate = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid()",
-            literal(actual)
-        );
-        Script::transaction(Place::Maintenance, close)
-            .then_alone(Place::Maintenance, terminate)
-            .then(Place::Maintenance, vec![rename_retired("DATABASE", actual, &self.name)])
+        let mut close = self.change_owner(old, &name, dialect);
+        close.push(comment(&format!("DATABASE {name}"), self.mark.as_ref()));
+        close.push(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+        let closed = Script::transaction(Place::Maintenance, close)
+            .then_alone(Place::Maintenance, terminate(&format!("datname = {}", literal(actual))));
+        if old.state == State::Retired {
+            return closed;
+        }
+        closed.then(Place::Maintenance, vec![rename_retired("DATABASE", actual, &self.name)])
+    }
+
+    fn change_owner(&self, old: &Self, name: &str, dialect: Dialect) -> Vec<String> {
+        if self.owner == old.owner {
+            return Vec::new();
+        }
+        let take = vec![format!("ALTER DATABASE {name} OWNER TO {}", ident(&self.owner))];
+        acting_as(&old.owner, &old.facts.admin_roles, dialect, take)
     }
 }
 
@@ -111,10 +155,16 @@ pub(super) fn rename_retired(kind: &str, actual: &str, name: &str) -> String {
 impl Resource for PgDatabase {
     fn depends_on(&self) -> Vec<Address> {
         let roles = std::iter::once(&self.owner).chain(self.grants.keys()).chain(self.role_settings.keys());
-        servers(&self.cluster)
-            .into_iter()
-            .chain(roles.map(|role| PgRole::address(&self.cluster, role)))
-            .collect()
+        let roles = roles.map(|role| PgRole::address(&self.cluster, role));
+        let mut parents: Vec<Address> = servers(&self.cluster).into_iter().chain(roles).collect();
+        // Closed as it is, a retired one still has the grants of its service's roles.
+        if let (State::Retired, Some(Subject::Service(service))) =
+            (self.state, self.mark.as_ref().map(|mark| &mark.subject))
+        {
+            let roles = Roles::of(service);
+            parents.extend(roles.all().map(|role| PgRole::address(&self.cluster, role)));
+        }
+        parents
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
@@ -135,6 +185,10 @@ impl Resource for PgDatabase {
                 self.name
             )),
         }
+    }
+
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
     }
 
     fn unit(&self) -> Option<String> {
@@ -166,12 +220,13 @@ impl Sql for PgDatabase {
 
     fn alter(&self, old: &Self, dialect: Dialect) -> Script {
         if self.state == State::Retired {
-            return self.retire(old);
+            return self.retire(old, dialect);
         }
+        let old = &old.reopened();
         let Self {
             cluster: _,
             name,
-            owner,
+            owner: _,
             state: _,
             connection_limit,
             connectable,
@@ -187,10 +242,7 @@ impl Sql for PgDatabase {
         }
         let quoted = ident(name);
         let target = format!("DATABASE {quoted}");
-        if *owner != old.owner {
-            let take = vec![format!("ALTER {target} OWNER TO {}", ident(owner))];
-            statements.extend(acting_as(&old.owner, &old.facts.admin_roles, dialect, take));
-        }
+        statements.extend(self.change_owner(old, &quoted, dialect));
         if *mark != old.mark {
             statements.push(comment(&target, mark.as_ref()));
         }
@@ -199,12 +251,7 @@ impl Sql for PgDatabase {
         }
         statements.extend(change_grants(&target, &old.grants, grants));
         statements.extend(change_settings(&format!("ALTER {target}"), &old.settings, settings));
-        let none = BTreeMap::new();
-        for role in old.role_settings.keys().chain(role_settings.keys()).collect::<BTreeSet<_>>() {
-            let (old, new) = (old.role_settings.get(role), role_settings.get(role));
-            let alter = format!("ALTER ROLE {} IN {target}", ident(role));
-            statements.extend(change_settings(&alter, old.unwrap_or(&none), new.unwrap_or(&none)));
-        }
+        statements.extend(change_role_settings(name, &old.role_settings, role_settings));
         // Last, so that nobody slips in before the rest holds.
         if *connectable != old.connectable {
             statements.push(format!("ALTER {target} ALLOW_CONNECTIONS {connectable}"));
@@ -220,6 +267,22 @@ impl Sql for PgDatabase {
     fn opens(&self) -> Option<&str> {
         (self.state == State::Active).then_some(&self.name)
     }
+}
+
+/// Settings by role, from one to the other, of sessions in one database.
+pub(super) fn change_role_settings(
+    database: &str,
+    old: &BTreeMap<String, BTreeMap<String, String>>,
+    new: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<String> {
+    let none = BTreeMap::new();
+    let mut statements = Vec::new();
+    for role in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        let (old, new) = (old.get(role).unwrap_or(&none), new.get(role).unwrap_or(&none));
+        let alter = format!("ALTER ROLE {} IN DATABASE {}", ident(role), ident(database));
+        statements.extend(change_settings(&alter, old, new));
+    }
+    statements
 }
 
 fn change_settings(
@@ -242,6 +305,7 @@ impl Project for PgDatabase {
             .map(|(oid, (name, (mark, _)))| (oid, (name, mark)))
             .collect();
         let admin_roles = admin_roles(catalog);
+        let services = services(catalog, environment);
         let mut all = BTreeMap::new();
         // An active database comes after a retired one of the same name, and takes the address.
         let mut entries: Vec<&DatabaseEntry> = catalog.shared.databases.iter().collect();
@@ -271,7 +335,11 @@ impl Project for PgDatabase {
                 settings: BTreeMap::new(),
                 role_settings: BTreeMap::new(),
                 mark,
-                facts: Facts(DatabaseFacts { name: entry.name.clone(), admin_roles: admin_roles.clone() }),
+                facts: Facts(DatabaseFacts {
+                    name: entry.name.clone(),
+                    admin_roles: admin_roles.clone(),
+                    kept: Kept::default(),
+                }),
             };
             for (oid, texts) in catalog.settings(entry.oid) {
                 if oid == 0 {
@@ -280,10 +348,34 @@ impl Project for PgDatabase {
                     resource.role_settings.insert((*role).to_owned(), settings(texts));
                 }
             }
+            if matches!(resource.mark.as_ref().map(|mark| &mark.subject), Some(Subject::Shared(_))) {
+                // What a service's roles may do here belongs to the access of its schema.
+                resource.grants.retain(|role, _| !services.contains_key(role));
+                resource.role_settings.retain(|role, _| !services.contains_key(role));
+            }
+            if resource.state == State::Retired {
+                resource.facts.0.kept = Kept {
+                    connection_limit: std::mem::replace(&mut resource.connection_limit, -1),
+                    grants: std::mem::take(&mut resource.grants),
+                    settings: std::mem::take(&mut resource.settings),
+                    role_settings: std::mem::take(&mut resource.role_settings),
+                };
+            }
             let found = Found { resource, outputs: Outputs::new(), owned: marked || half_made, protected };
             all.insert(Self::address(&catalog.cluster, name), found);
         }
         all.into_iter().collect()
+    }
+}
+
+impl PgDatabase {
+    /// Databases of ours with something in them that nobody can look at, for they take no connections. One that a
+    /// killed run has only just made has never taken any, so there is nothing in it.
+    pub(super) fn closed(catalog: &Catalog, environment: &str) -> Vec<Address> {
+        let all = Self::project(catalog, environment).into_iter();
+        let closed = all
+            .filter(|(_, found)| found.owned && !found.resource.connectable && found.resource.mark.is_some());
+        closed.map(|(address, _)| address).collect()
     }
 }
 

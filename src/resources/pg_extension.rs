@@ -66,6 +66,10 @@ impl Resource for PgExtension {
         }
     }
 
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
+    }
+
     fn unit(&self) -> Option<String> {
         Some(unit(&self.cluster, &self.database))
     }

@@ -12,7 +12,7 @@ use super::{
     facts::Facts,
     sql::{
         Dialect, Project, Sql, acting_as, admin_roles, assignment, comment, is_system_role, mark, servers,
-        settings,
+        settings, terminate,
     },
 };
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
-        names::IAM,
+        names::{IAM, Roles},
     },
-    providers::postgres::{ADMIN, Catalog, Member, Oid, Place, Role, Script, ident, literal},
+    providers::postgres::{ADMIN, Catalog, MAINTENANCE, Member, Oid, Place, Role, Script, ident, literal},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,11 +71,21 @@ impl Membership {
 /// Where a role leaves traces, and who made its memberships.
 #[derive(Clone, Debug, Default)]
 pub struct RoleFacts {
-    /// Databases in which it owns objects or holds grants; the database's owner, and the number of objects owned.
-    pub traces: BTreeMap<String, (String, u64)>,
+    /// Databases in which it owns objects or holds grants.
+    pub traces: BTreeMap<String, Trace>,
     /// Grantors, by role and member.
     pub grantors: BTreeMap<(String, String), BTreeSet<String>>,
     pub admin_roles: BTreeSet<String>,
+    pub superusers: BTreeSet<String>,
+}
+
+/// What is to be done in one database before a role can go.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Who gets what it owns; none: the admin.
+    pub heir: Option<String>,
+    /// It takes no connections, for it is retired.
+    pub closed: bool,
 }
 
 impl PgRole {
@@ -105,31 +115,37 @@ impl PgRole {
         let who = if member == ADMIN { "CURRENT_USER".into() } else { ident(member) };
         let revoke = format!("REVOKE {} FROM {who}", ident(role));
         let grantors = self.facts.grantors.get(&(role.into(), member.into()));
-        match grantors.filter(|_| dialect.has_membership_options()) {
-            // Without the grantor, 16 and later warn and do nothing if it was somebody else.
-            Some(grantors) => {
-                grantors.iter().map(|by| format!("{revoke} GRANTED BY {}", ident(by))).collect()
+        let Some(grantors) = grantors.filter(|_| dialect.has_membership_options()) else {
+            return vec![revoke];
+        };
+        let by = |by: &String| {
+            // Without the grantor, 16 and later warn and do nothing if it was somebody else; in whose name only those
+            // may revoke who can act as him. What was passed on under it goes too.
+            let statement = format!("{revoke} GRANTED BY {} CASCADE", ident(by));
+            // In a superuser's name only a superuser can; the server's refusal says so.
+            if self.facts.admin_roles.contains(by) || self.facts.superusers.contains(by) {
+                return statement;
             }
-            None => vec![revoke],
-        }
+            // He may go in this very plan, and what he has given then goes with him.
+            let statements = acting_as(by, &self.facts.admin_roles, dialect, vec![statement]).join("; ");
+            let exists = format!("EXISTS (SELECT FROM pg_roles WHERE rolname = {})", literal(by));
+            format!("DO {}", literal(&format!("BEGIN IF {exists} THEN {statements}; END IF; END")))
+        };
+        grantors.iter().map(by).collect()
     }
 
     fn terminate(&self) -> String {
-        format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {} AND pid <> pg_backend_pid()",
-            literal(&self.name)
-        )
+        terminate(&format!("usename = {}", literal(&self.name)))
     }
 
     /// Ends the sessions of all who were members, directly or not: one that has done `SET ROLE` keeps what it became.
     fn terminate_members(&self) -> String {
-        format!(
-            "WITH RECURSIVE member(oid) AS (SELECT oid FROM pg_roles WHERE rolname = {} UNION \
-             SELECT m.member FROM pg_auth_members m JOIN member ON m.roleid = member.oid) \
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE usesysid IN (SELECT oid FROM member) AND usename <> current_user",
+        terminate(&format!(
+            "usename <> current_user AND usesysid IN (WITH RECURSIVE member(oid) AS \
+             (SELECT oid FROM pg_roles WHERE rolname = {} UNION \
+             SELECT m.member FROM pg_auth_members m JOIN member ON m.roleid = member.oid) SELECT oid FROM member)",
             literal(&self.name)
-        )
+        ))
     }
 }
 
@@ -171,6 +187,10 @@ impl Resource for PgRole {
             )),
             Some(Subject::Group(_) | Subject::Person(_)) | None => Removal::Delete,
         }
+    }
+
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
     }
 
     fn unit(&self) -> Option<String> {
@@ -312,14 +332,21 @@ impl Sql for PgRole {
             shut.extend(self.member_of.keys().flat_map(|role| self.revoke(role, &self.name, dialect)));
             script = script.then(Place::Maintenance, shut).then_alone(Place::Maintenance, self.terminate());
         }
-        for (database, (owner, owned)) in &self.facts.traces {
-            let mut statements = Vec::new();
-            if *owned > 0 {
-                statements.push(format!("REASSIGN OWNED BY {name} TO {}", ident(owner)));
-            }
-            statements.push(format!("DROP OWNED BY {name} RESTRICT"));
+        for (database, Trace { heir, closed }) in &self.facts.traces {
+            let open = |open: bool| format!("ALTER DATABASE {} ALLOW_CONNECTIONS {open}", ident(database));
+            let heir = heir.as_deref().map_or_else(|| "CURRENT_USER".into(), ident);
+            // DROP OWNED takes what it has been granted, but would also drop what it owns: so that is handed on first,
+            // also where nothing was seen when we read.
+            let statements =
+                vec![format!("REASSIGN OWNED BY {name} TO {heir}"), format!("DROP OWNED BY {name} RESTRICT")];
             let statements = acting_as(&self.name, &self.facts.admin_roles, dialect, statements);
+            if *closed {
+                script = script.then(Place::Maintenance, vec![open(true)]);
+            }
             script = script.then(Place::Database(database.clone()), statements);
+            if *closed {
+                script = script.then(Place::Maintenance, vec![open(false)]);
+            }
         }
         script.then(Place::Maintenance, vec![format!("DROP ROLE {name}")])
     }
@@ -342,7 +369,7 @@ impl Project for PgRole {
             of_member.entry(member.member).or_default().push(member);
             of_role.entry(member.role).or_default().push(member);
         }
-        let traces = traces(catalog);
+        let traces = traces(catalog, environment);
         let everywhere: BTreeMap<Oid, &[String]> = catalog.settings(0).collect();
         let admin_roles = admin_roles(catalog);
         let subjects: BTreeMap<String, Subject> = (shared.databases.iter())
@@ -350,6 +377,8 @@ impl Project for PgRole {
                 Some((entry.name.clone(), mark(entry.comment.as_ref(), environment).0?.subject))
             })
             .collect();
+        let superusers: BTreeSet<String> =
+            shared.roles.iter().filter(|role| role.superuser).map(|role| role.name.clone()).collect();
         let managed = shared.roles.iter().filter(|role| !is_system_role(role));
         let found = managed.map(|role| {
             let (mark, owned) = mark(role.comment.as_ref(), environment);
@@ -396,6 +425,7 @@ impl Project for PgRole {
                 facts.grantors.entry((role.name.clone(), name)).or_default().insert(by);
             }
             facts.admin_roles.clone_from(&admin_roles);
+            facts.superusers.clone_from(&superusers);
             facts.traces = traces.get(&role.oid).cloned().unwrap_or_default();
             // Its service's own database goes before the role does, and its traces there with it.
             if let Some(mark) = &resource.mark {
@@ -436,19 +466,25 @@ fn attributes(role: &Role) -> BTreeSet<String> {
     .collect()
 }
 
-type Traces = BTreeMap<String, (String, u64)>;
+type Traces = BTreeMap<String, Trace>;
 
-fn traces(catalog: &Catalog) -> BTreeMap<Oid, Traces> {
+fn traces(catalog: &Catalog, environment: &str) -> BTreeMap<Oid, Traces> {
+    let admin_roles = admin_roles(catalog);
     let databases: BTreeMap<Oid, _> =
-        catalog.shared.databases.iter().map(|entry| (entry.oid, (&entry.name, entry.owner))).collect();
+        catalog.shared.databases.iter().map(|entry| (entry.oid, entry)).collect();
+    let maintenance = catalog.shared.databases.iter().find(|entry| entry.name == MAINTENANCE);
     let mut traces: BTreeMap<Oid, Traces> = BTreeMap::new();
-    for (database, role, kind, objects) in &catalog.shared.dependencies {
-        let Some((name, owner)) = databases.get(database) else { continue };
-        let of_role = traces.entry(*role).or_default();
-        let trace = of_role.entry((*name).clone()).or_insert_with(|| (catalog.role(*owner), 0));
-        if *kind == 'o' {
-            trace.1 += objects;
-        }
+    for (database, role, _, _) in &catalog.shared.dependencies {
+        // What lies in no database, such as a membership that it has given, can be cleared from any.
+        let Some(entry) = databases.get(database).copied().or(maintenance) else { continue };
+        let (mark, ours) = mark(entry.comment.as_ref(), environment);
+        let owner = match mark.filter(|_| ours).map(|mark| mark.subject) {
+            Some(Subject::Service(name) | Subject::Shared(name)) => Roles::of(&name).owner,
+            _ => catalog.role(entry.owner),
+        };
+        let heir = Some(owner).filter(|owner| admin_roles.contains(owner) && *owner != catalog.role(*role));
+        let trace = Trace { heir, closed: ours && !entry.connectable };
+        traces.entry(*role).or_default().insert(entry.name.clone(), trace);
     }
     traces
 }

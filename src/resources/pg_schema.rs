@@ -16,6 +16,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
+        names::APP,
     },
     providers::postgres::{Catalog, Place, Script, ident},
 };
@@ -87,6 +88,10 @@ impl Resource for PgSchema {
         }
     }
 
+    fn environment(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.environment.as_str())
+    }
+
     fn unit(&self) -> Option<String> {
         Some(unit(&self.cluster, &self.database))
     }
@@ -109,22 +114,19 @@ impl Sql for PgSchema {
     fn alter(&self, old: &Self, dialect: Dialect) -> Script {
         let actual = &old.facts.name;
         let mut statements = Vec::new();
-        if self.state == State::Retired {
-            statements.push(comment(&format!("SCHEMA {}", ident(actual)), self.mark.as_ref()));
-            statements.extend(self.renaming(rename_retired("SCHEMA", actual, &self.name)));
-            return Script::transaction(self.place(), statements);
-        }
-        if *actual != self.name {
-            let rename = format!("ALTER SCHEMA {} RENAME TO {}", ident(actual), ident(&self.name));
-            statements.extend(self.renaming(rename));
-        }
-        let name = ident(&self.name);
+        let name = ident(actual);
         if self.owner != old.owner {
             let take = vec![format!("ALTER SCHEMA {name} OWNER TO {}", ident(&self.owner))];
             statements.extend(acting_as(&old.owner, &old.facts.admin_roles, dialect, take));
         }
         if self.mark != old.mark {
             statements.push(comment(&format!("SCHEMA {name}"), self.mark.as_ref()));
+        }
+        if self.state == State::Retired && old.state != State::Retired {
+            statements.extend(self.renaming(rename_retired("SCHEMA", actual, &self.name)));
+        } else if self.state == State::Active && *actual != self.name {
+            let rename = format!("ALTER SCHEMA {name} RENAME TO {}", ident(&self.name));
+            statements.extend(self.renaming(rename));
         }
         Script::transaction(self.place(), statements)
     }
@@ -140,13 +142,15 @@ impl Project for PgSchema {
         let mut all = Vec::new();
         for (database, content) in &catalog.databases {
             let Ok(content) = content else { continue };
-            let owner = catalog.shared.databases.iter().find(|entry| entry.name == *database);
-            let database_owner = owner.map(|entry| catalog.role(entry.owner)).unwrap_or_default();
+            let entry = catalog.shared.databases.iter().find(|entry| entry.name == *database);
+            let database_owner = entry.map(|entry| catalog.role(entry.owner)).unwrap_or_default();
+            let mark_of_database = entry.and_then(|entry| mark(entry.comment.as_ref(), environment).0);
+            let shared = mark_of_database.is_some_and(|mark| matches!(mark.subject, Subject::Shared(_)));
             for schema in content.schemas.iter().filter(|schema| schema.name != "public") {
                 let (mark, owned) = mark(schema.comment.as_ref(), environment);
                 let owner = catalog.role(schema.owner);
                 // A migrator may make more schemas; they belong to the service without being declared.
-                if mark.is_none() && owner == database_owner {
+                if mark.is_none() && owner == database_owner && !shared && schema.name != APP {
                     continue;
                 }
                 let retired = owned && mark.as_ref().is_some_and(|mark| mark.retired);

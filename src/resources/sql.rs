@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     engine::{Action, Found, Resource},
-    model::{Address, mark::Mark},
+    model::{
+        Address,
+        mark::{Mark, Subject},
+    },
     providers::postgres::{ADMIN, Acl, Catalog, Oid, Role, Script, ident, literal},
 };
 
@@ -105,9 +108,27 @@ pub(super) fn mark(comment: Option<&String>, environment: &str) -> (Option<Mark>
     (mark, ours)
 }
 
+/// The service of each role that was made for one.
+pub(super) fn services(catalog: &Catalog, environment: &str) -> BTreeMap<String, String> {
+    let service = |role: &Role| match mark(role.comment.as_ref(), environment) {
+        (Some(Mark { subject: Subject::Service(service), .. }), true) => Some((role.name.clone(), service)),
+        _ => None,
+    };
+    catalog.shared.roles.iter().filter_map(service).collect()
+}
+
 pub(super) fn comment(target: &str, mark: Option<&Mark>) -> String {
     let text = mark.map_or_else(|| "NULL".into(), |mark| literal(&mark.to_string()));
     format!("COMMENT ON {target} IS {text}")
+}
+
+/// Ends the sessions that `which` selects, and waits until they have ended. Not those of superusers and of the server
+/// itself (vacuum, say), which the admin may not end: asking for one would fail the whole statement.
+pub(super) fn terminate(which: &str) -> String {
+    format!(
+        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE {which} AND pid <> pg_backend_pid() \
+         AND usesysid IN (SELECT oid FROM pg_roles WHERE NOT rolsuper)"
+    )
 }
 
 /// The list of schemas as settings carry it here: every name quoted, so that both sides read alike.

@@ -7,7 +7,12 @@
     reason = "a test may end by panicking"
 )]
 
+mod cli;
+mod config;
+mod documentation;
 mod first_apply;
+mod floors;
 mod local;
+mod scenarios;
 mod support;
 mod verify;

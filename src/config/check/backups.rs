@@ -99,7 +99,6 @@ pub(super) fn command(
             .mend("write a list: the program, then its arguments");
         return;
     }
-    let in_braces: Vec<&str> = filled_in.iter().copied().collect();
     for missing in needed.iter().filter(|key| !words.iter().any(|word| word.contains(&format!("{{{key}}}"))))
     {
         problems
@@ -110,7 +109,7 @@ pub(super) fn command(
         for placeholder in placeholders(word).filter(|key| !filled_in.contains(key)) {
             problems
                 .add(facts.item(path, index), format!("nothing is filled in for `{{{placeholder}}}`"))
-                .mend(format!("filled in are {}", listed(&in_braces, "and")));
+                .mend(format!("filled in are {}", listed(filled_in, "and")));
         }
     }
 }

@@ -62,7 +62,9 @@ pub(super) fn check(facts: &Facts<'_>, problems: &mut Problems) {
         ("mongo_clusters", "MongoDB cluster", SERVICE, "it stands in addresses and in the names of locks"),
         ("backup_policies", "backup policy", SERVICE, "it stands in addresses"),
     ] {
-        for name in facts.names.of_section(section) {
+        // What is no name at all was said when the structure was checked.
+        let unsaid = |name: &&String| !name.contains("${") && !name.chars().any(char::is_control);
+        for name in facts.names.of_section(section).filter(unsaid) {
             let spot = facts.key(&[section, name]);
             let named = Named { word, name, spot };
             if named.letters(problems) {

@@ -141,8 +141,15 @@ fn policy(
             format!("policies for it: {}", listed(&names, "and"))
         };
         problems
-            .add(spot, format!("the backup policy `{name}` is for {other}, and this is {wanted}"))
+            .add(
+                spot,
+                format!("the backup policy `{name}` is for {}, and this is {}", word(other), word(wanted)),
+            )
             .also("the policy", facts.key(&["backup_policies", name]))
             .mend(mend);
     }
+}
+
+fn word(kind: &str) -> &'static str {
+    if kind == "mongo" { "MongoDB" } else { "Aurora" }
 }

@@ -93,7 +93,9 @@ fn setting_value(problems: &mut Problems, setting: &str, value: &Scalar, spot: S
 }
 
 fn extension(problems: &mut Problems, extension: &str, spot: Spot) {
-    if extension.trim().is_empty() || extension.len() > super::limits::POSTGRES_NAME {
+    if extension.trim().is_empty() {
+        problems.add(spot, "an extension without a name").mend("delete it");
+    } else if extension.len() > super::limits::POSTGRES_NAME {
         problems
             .add(spot, format!("{} is not the name of an extension", quoted(extension)))
             .mend("delete it");

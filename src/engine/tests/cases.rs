@@ -76,7 +76,7 @@ fn holds_say_why() {
         (
             &family,
             &world(&[("p", sealed), ("c", Toy { value: 1, ..child("p") })]),
-            vec!["p hold: `sealed` cannot be changed", "c create"],
+            vec!["p hold: `sealed` cannot be changed", "c update"],
         ),
         (&Desired::default(), &world(&[("p", declared_removal())]), vec!["p hold: it bears data"]),
         (

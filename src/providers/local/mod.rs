@@ -263,9 +263,11 @@ impl Local<ReadWrite> {
 
     /// Stops a server and removes it with all its data, and the folders around it that are empty then.
     pub async fn destroy(&self, name: &str, progress: &dyn Fn(&str)) -> Result<(), LocalError> {
-        self.stop(name, progress).await?;
+        let (folder, _) = self.existing(name)?;
+        Account::of(&folder)?;
+        progress("stopping");
+        process::abandon(&folder, name).await?;
         progress("removing its files");
-        let folder = self.layout.server(name);
         layout::remove_socket(&folder)?;
         // Under a name that no reader takes for a server: a kill in the middle leaves no half of one.
         let gone = self.layout.discarded(name);

@@ -98,10 +98,24 @@ fn is_nobody(pid: Pid) -> bool {
     matches!(kill(pid, None), Err(Errno::ESRCH))
 }
 
-/// Ends the server in `folder`, if it runs: orderly, then at once, then by force. Needs no PostgreSQL program.
+/// Sessions are ended and everything is written (postgres(1), "fast").
+const ORDERLY: (Signal, u64) = (Signal::SIGINT, 30);
+/// Nothing is written; the next start recovers ("immediate").
+const AT_ONCE: (Signal, u64) = (Signal::SIGQUIT, 10);
+const BY_FORCE: (Signal, u64) = (Signal::SIGKILL, 10);
+
+/// Ends the server in `folder`, if it runs. Needs no PostgreSQL program.
 pub(super) async fn stop(folder: &Path, name: &str) -> Result<(), LocalError> {
-    // Fast: sessions are ended and everything is written. Immediate: recovery at the next start. The last cannot fail.
-    for (signal, seconds) in [(Signal::SIGINT, 30), (Signal::SIGQUIT, 10), (Signal::SIGKILL, 10)] {
+    end(folder, name, &[ORDERLY, AT_ONCE, BY_FORCE]).await
+}
+
+/// Ends the server in `folder`, whose data nobody will want: writing it out first could take many seconds.
+pub(super) async fn abandon(folder: &Path, name: &str) -> Result<(), LocalError> {
+    end(folder, name, &[AT_ONCE, BY_FORCE]).await
+}
+
+async fn end(folder: &Path, name: &str, ways: &[(Signal, u64)]) -> Result<(), LocalError> {
+    for (signal, seconds) in ways.iter().copied() {
         let Some(pid) = postmaster(folder) else { return Ok(()) };
         match kill(pid, signal) {
             Ok(()) | Err(Errno::ESRCH) => {}
@@ -115,7 +129,8 @@ pub(super) async fn stop(folder: &Path, name: &str) -> Result<(), LocalError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    Err(LocalError::Timeout { name: name.into(), what: "stop", seconds: 50 })
+    let seconds = ways.iter().map(|(_, seconds)| seconds).sum();
+    Err(LocalError::Timeout { name: name.into(), what: "stop", seconds })
 }
 
 /// Ends whatever still works in the folder of an abandoned server: an `initdb` or `pg_ctl` outlives an infra that was

@@ -54,7 +54,7 @@ pub enum SqlError {
         host: String,
         port: u16,
         #[source]
-        source: sqlx::Error,
+        source: Cause,
     },
     #[error("no answer within {0:?} from database {1}")]
     Timeout(Duration, String),
@@ -62,7 +62,7 @@ pub enum SqlError {
     Statement {
         statement: String,
         #[source]
-        source: sqlx::Error,
+        source: Cause,
     },
     #[error("the catalog query of database {database} gave an unexpected answer")]
     Answer {
@@ -74,45 +74,76 @@ pub enum SqlError {
     Abandoned,
 }
 
+/// Who said no.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// Postgres, in its own words.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The network, or what speaks over it.
+    #[error("{0}")]
+    Wire(String),
+}
+
+/// Postgres' answer to what it does not do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}{} (SQLSTATE {code})", detail.as_ref().map(|text| format!("; {}", text.replace('\n', "; "))).unwrap_or_default())]
+pub struct Refusal {
+    pub code: String,
+    pub message: String,
+    /// What stands in the way, such as the objects that depend on a role.
+    pub detail: Option<String>,
+    table: Option<String>,
+}
+
+impl From<sqlx::Error> for Cause {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
+                Ok(error) => Self::Refused(Refusal {
+                    code: error.code().into(),
+                    message: error.message().into(),
+                    detail: error.detail().map(Into::into),
+                    table: error.table().map(Into::into),
+                }),
+                Err(error) => Self::Wire(error.to_string()),
+            },
+            sqlx::Error::Io(error) => Self::Wire(error.to_string()),
+            other => Self::Wire(other.to_string()),
+        }
+    }
+}
+
 impl SqlError {
-    /// Postgres' own error code, if it was Postgres that refused.
-    pub fn code(&self) -> Option<String> {
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Connect { source, .. } | Self::Statement { source, .. } => {
-                source.as_database_error().and_then(|error| error.code().map(Into::into))
-            }
-            Self::Timeout(..) | Self::Answer { .. } | Self::Abandoned => None,
+            Self::Connect { source: Cause::Refused(refusal), .. }
+            | Self::Statement { source: Cause::Refused(refusal), .. } => Some(refusal),
+            _ => None,
         }
     }
 
     /// The connection is gone, so that whatever comes next on it would fail too.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Timeout(..) | Self::Abandoned => true,
-            // 57P01..57P03: shut down; anything that is no answer of Postgres: the wire.
-            Self::Statement { source, .. } => {
-                source.as_database_error().is_none()
-                    || self.code().is_some_and(|code| code.starts_with("57P"))
-            }
+            Self::Connect { .. }
+            | Self::Timeout(..)
+            | Self::Abandoned
+            | Self::Statement { source: Cause::Wire(_), .. } => true,
+            // 57P01 to 57P05: the server ends the session or is going down.
+            Self::Statement { source: Cause::Refused(refusal), .. } => refusal.code.starts_with("57P"),
             Self::Answer { .. } => false,
         }
     }
 
     /// Worth another try: two sessions met at the same catalog row or object, and one gave way.
     pub(super) fn is_transient(&self) -> bool {
-        let Self::Statement { source, .. } = self else { return false };
-        let Some(error) = source.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>())
-        else {
-            return false;
-        };
-        match error.code() {
+        let Some(Refusal { code, message, table, .. }) = self.refusal() else { return false };
+        match code.as_str() {
             // deadlock, serialization, lock_timeout, object in use
             "40P01" | "40001" | "55P03" | "55006" => true,
-            "XX000" => {
-                error.message().contains("tuple concurrently")
-                    || error.message().contains("could not find tuple")
-            }
-            "23505" => error.table().is_some_and(|table| table.starts_with("pg_")),
+            "XX000" => message.contains("tuple concurrently") || message.contains("could not find tuple"),
+            "23505" => table.as_ref().is_some_and(|table| table.starts_with("pg_")),
             _ => false,
         }
     }
@@ -167,13 +198,13 @@ impl Session {
             .disable_statement_logging();
         let connection = match timeout(CONNECT, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(source)) => {
+            Ok(Err(error)) => {
                 return Err(SqlError::Connect {
                     database: database.into(),
                     user: login.user.clone(),
                     host: endpoint.host.clone(),
                     port: endpoint.port,
-                    source,
+                    source: error.into(),
                 });
             }
             Err(_) => return Err(SqlError::Timeout(CONNECT, database.into())),
@@ -190,7 +221,8 @@ impl Session {
 
     /// All rows of a query, as texts.
     pub(super) async fn rows(&mut self, query: &str) -> Result<Vec<Vec<Option<String>>>, SqlError> {
-        let failed = |source| SqlError::Statement { statement: first_line(query), source };
+        let failed =
+            |error: sqlx::Error| SqlError::Statement { statement: first_line(query), source: error.into() };
         let rows = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_all(&mut self.connection);
         let rows = timeout(self.limit, rows)
             .await
@@ -213,13 +245,15 @@ impl Session {
                     done += 1;
                 }
             }
-            Ok(())
+            Ok::<(), sqlx::Error>(())
         };
         let result = timeout(self.limit, run).await;
         let statement = || statements.get(done).cloned().unwrap_or_default();
         match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err((done, SqlError::Statement { statement: statement(), source })),
+            Ok(Err(error)) => {
+                Err((done, SqlError::Statement { statement: statement(), source: error.into() }))
+            }
             Err(_) => Err((done, SqlError::Timeout(self.limit, self.database.clone()))),
         }
     }

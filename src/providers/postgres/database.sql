@@ -44,7 +44,9 @@ SELECT json_build_object(
               FROM aclexplode(coalesce(g.acl, acldefault('f', g.owner::oid))) a)))
     FROM (
       SELECT n.nspname AS schema, p.proowner::int8 AS owner, p.proacl AS acl,
-             array_agg(json_build_array(p.proname, pg_get_function_identity_arguments(p.oid))) AS names
+             -- Of an aggregate only the types: no other statement understands the ORDER BY among its arguments.
+             array_agg(json_build_array(p.proname, CASE p.prokind WHEN 'a' THEN oidvectortypes(p.proargtypes)
+               ELSE pg_get_function_identity_arguments(p.oid) END)) AS names
       FROM pg_proc p JOIN space n ON n.oid = p.pronamespace
       WHERE NOT EXISTS (SELECT 1 FROM extension e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
       GROUP BY 1, 2, 3) g),

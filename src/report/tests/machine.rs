@@ -92,9 +92,7 @@ fn markdown_of_a_mixed_plan() {
       # (because it is not declared in the environment's YAML)
     -   pg_role "main/billing_rw" {
     -       login     = true -> null
-    -       member_of = [
-    -           "rds_iam",
-    -       ] -> null
+    -       member_of = ["rds_iam"] -> null
     -   }
 
       # iam_role.service/orders must be replaced

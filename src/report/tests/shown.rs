@@ -27,9 +27,7 @@ fn text_of_a_mixed_plan() {
       # (because it is not declared in the environment's YAML)
       - pg_role "main/billing_rw" {
           - login     = true -> null
-          - member_of = [
-              - "rds_iam",
-            ] -> null
+          - member_of = ["rds_iam"] -> null
         }
 
       # iam_role.service/orders must be replaced
@@ -142,10 +140,7 @@ fn text_of_a_plan_that_is_all_late() {
       # iam_role.person/ana will be created
       + iam_role "person/ana" {
           + host = (known after apply)
-          + list = [
-              + "a",
-              + (known after apply),
-            ]
+          + list = ["a", (known after apply)]
           + map  = {
               + x = {
                   + y = (known after apply)

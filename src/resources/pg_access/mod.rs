@@ -14,7 +14,7 @@ pub use deviation::{Deviation, Kind, Name, Objects};
 
 use super::{
     facts::Facts,
-    pg_database::{PgDatabase, unit},
+    pg_database::{PgDatabase, change_role_settings, unit},
     pg_role::PgRole,
     sql::{Dialect, Grants, Sql, acting_as, change_grants, servers},
 };
@@ -42,6 +42,12 @@ pub struct PgAccess {
     /// Who may use the schema `public`, where extensions lie.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub public_schema: BTreeSet<String>,
+    /// What the roles of a service may do with the shared database itself. A database of its own says so itself.
+    #[serde(default, skip_serializing_if = "Grants::is_empty")]
+    pub database_grants: Grants,
+    /// Settings of its logins in the shared database.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub role_settings: BTreeMap<String, BTreeMap<String, String>>,
     /// What becomes of objects that the owner makes, by class of objects.
     pub default_privileges: BTreeMap<Class, Grants>,
     /// Objects that do not follow the rule. Declared as none.
@@ -127,6 +133,8 @@ impl PgAccess {
             writers: groups.map(|(writers, _)| writers.into()),
             readers: groups.map(|(_, readers)| readers.into()),
             public_schema: BTreeSet::new(),
+            database_grants: Grants::new(),
+            role_settings: BTreeMap::new(),
             default_privileges: BTreeMap::new(),
             deviations: BTreeSet::new(),
             facts: Facts::default(),
@@ -167,7 +175,13 @@ impl PgAccess {
     /// As a database or schema is when it has just been made.
     fn fresh(&self) -> Self {
         let public_schema = self.schema.is_none().then(|| PUBLIC.to_owned()).into_iter().collect();
-        Self { default_privileges: Self::built_in(), public_schema, ..self.clone() }
+        Self {
+            default_privileges: Self::built_in(),
+            public_schema,
+            database_grants: Grants::new(),
+            role_settings: BTreeMap::new(),
+            ..self.clone()
+        }
     }
 
     fn change_defaults(&self, old: &Self) -> Vec<String> {
@@ -194,6 +208,7 @@ impl Resource for PgAccess {
         let groups = [&self.writers, &self.readers].into_iter().flatten();
         let deviating = self.deviations.iter().filter_map(Deviation::role);
         let roles = std::iter::once(&self.owner).chain(groups).chain(&self.public_schema).chain(deviating);
+        let roles = roles.chain(self.database_grants.keys()).chain(self.role_settings.keys());
         parents.extend(roles.map(|role| PgRole::address(&self.cluster, role)));
         parents
     }
@@ -223,7 +238,9 @@ impl Sql for PgAccess {
     /// Owners first, then defaults before what exists: a table made in between is covered by one of the two.
     fn alter(&self, old: &Self, dialect: Dialect) -> Script {
         let admin_roles = &old.facts.admin_roles;
-        let mut statements = Vec::new();
+        let database = format!("DATABASE {}", ident(&self.database));
+        let mut statements = change_grants(&database, &old.database_grants, &self.database_grants);
+        statements.extend(change_role_settings(&self.database, &old.role_settings, &self.role_settings));
         let gone: Vec<&Deviation> = old.deviations.difference(&self.deviations).collect();
         for deviation in &gone {
             if let Deviation::Owner { on, owner } = deviation {

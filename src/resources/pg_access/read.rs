@@ -1,12 +1,12 @@
 //! Comparing every object of a database with the rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
         facts::Facts,
         pg_database::PgDatabase,
-        sql::{Grants, Project, admin_roles, grants, mark},
+        sql::{Grants, Project, admin_roles, grants, mark, services, settings},
     },
     AccessFacts, Class, Deviation, Kind, Name, Objects, PgAccess,
 };
@@ -27,13 +27,15 @@ impl Project for PgAccess {
             .filter(|role| role.superuser || role.name.starts_with("rds"))
             .map(|role| role.oid)
             .collect();
+        let services = services(catalog, environment);
         let mut all = Vec::new();
         for (_, database) in PgDatabase::project(catalog, environment) {
             let name = &database.resource.name;
             let Some(Ok(content)) = catalog.databases.get(name) else { continue };
             let Some(mark) = database.resource.mark.filter(|_| database.owned) else { continue };
-            let reading = Reading { catalog, content, unmanageable: &unmanageable };
-            for access in rules(catalog, name, &database.resource.owner, &mark, content, environment) {
+            let reading = Reading { catalog, content, unmanageable: &unmanageable, services: &services };
+            for mut access in rules(catalog, name, &mark, content, environment) {
+                reading.database(&mut access);
                 let schema = access.schema.clone();
                 let mut resource = reading.compare(access);
                 resource.facts = Facts(facts.clone());
@@ -50,7 +52,6 @@ impl Project for PgAccess {
 fn rules(
     catalog: &Catalog,
     database: &str,
-    owner: &str,
     of_database: &Mark,
     content: &Database,
     environment: &str,
@@ -61,7 +62,9 @@ fn rules(
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
         return vec![PgAccess::new(cluster, database, None, &roles.owner, groups)];
     }
-    let mut rules = vec![PgAccess::new(cluster, database, None, owner, None)];
+    // Not who owns it by accident: that is a difference of the database's own.
+    let Subject::Shared(name) = &of_database.subject else { return Vec::new() };
+    let mut rules = vec![PgAccess::new(cluster, database, None, &Roles::of(name).owner, None)];
     for schema in &content.schemas {
         let (Some(mark), true) = mark(schema.comment.as_ref(), environment) else { continue };
         let Subject::Service(service) = &mark.subject else { continue };
@@ -79,6 +82,8 @@ struct Reading<'a> {
     content: &'a Database,
     /// Owners whose objects no admin short of a superuser can change.
     unmanageable: &'a BTreeSet<Oid>,
+    /// The service of each role that was made for one.
+    services: &'a BTreeMap<String, String>,
 }
 
 impl Reading<'_> {
@@ -91,6 +96,30 @@ impl Reading<'_> {
         self.defaults(&mut access, &mut deviations);
         access.deviations = deviations;
         access
+    }
+
+    /// What a service's roles may do with the shared database, and their settings in it.
+    fn database(&self, access: &mut PgAccess) {
+        let entry = self.catalog.shared.databases.iter().find(|entry| entry.name == access.database);
+        let (Some(entry), Some(_)) = (entry, &access.schema) else { return };
+        let mut granted = grants(self.catalog, &entry.acl, entry.owner);
+        granted.retain(|role, _| self.is_of(access, role));
+        access.role_settings = (self.catalog.settings(entry.oid))
+            .map(|(role, texts)| (self.catalog.role(role), settings(texts)))
+            .filter(|(role, _)| self.is_of(access, role))
+            .collect();
+        access.database_grants = granted;
+    }
+
+    /// Whether a role is one of those that an access of a service's schema speaks of; or, where the access is that of
+    /// a whole database, whether it speaks of it.
+    fn is_of(&self, access: &PgAccess, role: &str) -> bool {
+        let service = self.services.get(role);
+        match &access.schema {
+            // A service's schema has its name.
+            Some(schema) => service == Some(schema),
+            None => access.writers.is_some() || service.is_none(),
+        }
     }
 
     /// Whether objects of a schema are held to this rule: its own schema, or each that the service's owner owns.
@@ -112,17 +141,17 @@ impl Reading<'_> {
             let on = Objects::schema(&schema.name);
             let actual = grants(self.catalog, &schema.acl, schema.owner);
             if schema.name == PUBLIC {
-                if access.schema.is_some() {
-                    continue;
-                }
                 // Usage of `public` is declared; everything else there is a deviation.
                 let mut actual = actual;
                 for (role, privileges) in &mut actual {
-                    if privileges.remove("USAGE") {
+                    if self.is_of(access, role) && privileges.contains("USAGE") {
                         access.public_schema.insert(role.clone());
                     }
+                    privileges.remove("USAGE");
                 }
-                compare(&on, &actual, &Grants::new(), deviations);
+                if access.schema.is_none() {
+                    compare(&on, &actual, &Grants::new(), deviations);
+                }
             } else if self.covers(access, &schema.name) {
                 let owner = self.catalog.role(schema.owner);
                 if owner != access.owner && !is_ours(schema) {
@@ -152,7 +181,9 @@ impl Reading<'_> {
         }
         // Large objects lie in no schema: they belong to the one service of a database, and in a shared one to nobody.
         if access.schema.is_none() && access.writers.is_some() {
-            for group in &content.large_objects {
+            // What an application or a person makes and shares there is theirs.
+            let of_owner = |owner: Oid| self.catalog.role(owner) == access.owner;
+            for group in content.large_objects.iter().filter(|group| of_owner(group.owner)) {
                 let names =
                     group.names.iter().map(|name| Name { name: name.clone(), arguments: None }).collect();
                 let on = Objects { kind: Kind::LargeObject, schema: String::new(), names };
@@ -235,14 +266,15 @@ impl Reading<'_> {
 
     /// Whose business a default privilege is: each row is exactly one rule's.
     fn answers_for(&self, access: &PgAccess, schema: Option<&str>, by: &str) -> bool {
-        let services = || self.content.schemas.iter().filter(|entry| is_ours(entry));
         match (&access.schema, schema) {
             (Some(own), Some(schema)) => own == schema,
             (Some(_), None) => false,
             (None, _) if access.writers.is_some() => true,
             // The shared part of a shared database: what no service answers for.
-            (None, None) => !services().any(|entry| self.catalog.role(entry.owner) == by),
-            (None, Some(schema)) => !services().any(|entry| entry.name == schema),
+            (None, None) => self.services.get(by).is_none_or(|service| Roles::of(service).owner != by),
+            (None, Some(schema)) => {
+                !self.content.schemas.iter().any(|entry| is_ours(entry) && entry.name == schema)
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ impl Postgres<TryOnly> {
         let mut session = match Session::open_as_it_is(&login, endpoint, database).await {
             Ok(session) => session,
             Err(error) => {
-                return match error.code().as_deref() {
+                return match error.refusal().map(|refusal| refusal.code.as_str()) {
                     // No privilege; no such login, or NOLOGIN, or pg_hba.conf; takes no connections.
                     Some("42501" | "28000" | "28P01" | "55000") => Door::Shut,
                     Some("53300") => Door::Full,
@@ -263,13 +263,12 @@ fn judge(
 fn verdict(code: &str, method: Method, operation: Operation) -> Option<(Observed, Method)> {
     let state = code.split(' ').next().unwrap_or_default();
     Some(match state {
-        "" => return None,
         "true" => (Observed::Allowed, Method::Inquiry),
         "false" => (Observed::Denied, Method::Inquiry),
         "42501" | "25006" => (Observed::Denied, method),
         // `usage` seeks a relation that is not there.
         "42P01" if operation == Operation::Usage => (Observed::Allowed, method),
-        "42P01" | "42703" | "3F000" => return None,
+        "" | "42P01" | "42703" | "3F000" => return None,
         // Connection, rollback, resources, shutdown, the system, the server itself: nothing was decided.
         _ if ["08", "40", "53", "55", "57", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
             (Observed::Unknown(code.into()), method)
