@@ -8,6 +8,7 @@ mod session;
 mod show;
 mod small;
 mod validate;
+mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -68,7 +69,7 @@ async fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit, Stop> {
         Command::Apply(arguments) => apply::apply(global, arguments, terminal).await,
         Command::Destroy(arguments) => apply::destroy(global, arguments, terminal).await,
         Command::Show(arguments) => show::run(global, arguments, terminal).await,
-        Command::Verify(_) => Err(Failure::new("not yet").into()),
+        Command::Verify(arguments) => verify::run(global, arguments, terminal).await,
         Command::Schema(arguments) => small::schema(arguments.document, terminal),
         Command::Completion(arguments) => small::completion(arguments.shell, terminal),
         Command::Version(arguments) => small::version(arguments.json, terminal),

@@ -9,7 +9,7 @@ use crate::{
     engine::{self, Desired, Digest, Limits, Plan, Selection, UnknownTarget, World},
     model::environment::{Environment, Platform},
     providers::{
-        ReadOnly, ReadWrite,
+        ReadOnly, ReadWrite, TryOnly,
         local::Local,
         postgres::{ADMIN, Login, PLANNER, Postgres},
     },
@@ -130,6 +130,17 @@ impl Session {
             local: Local::<ReadWrite>::new(&self.project, &self.name),
             postgres: Postgres::new(login),
         })
+    }
+
+    /// What can try anything and change nothing. It works as the admin, who alone can become every login.
+    pub(super) fn prover(&self, command: &str) -> Result<Postgres<TryOnly>, Stop> {
+        self.check_platform()?;
+        Ok(Postgres::new(Login {
+            user: ADMIN.into(),
+            application: self.application(command),
+            statement_timeout: READ,
+            read_only: false,
+        }))
     }
 
     fn check_platform(&self) -> Result<(), Stop> {

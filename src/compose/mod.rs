@@ -1,10 +1,13 @@
 //! What an environment becomes. Alone knows that a service is a database, roles and access, and holds every naming rule.
 
+mod access;
 mod people;
 mod service;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use access::{Expected, expected};
 
 use crate::{
     engine::Desired,

@@ -62,7 +62,7 @@ impl<'a> Composition<'a> {
         }
     }
 
-    fn services_of(&self, group: &'a DeveloperGroup) -> BTreeSet<(&'a str, &'a str)> {
+    pub(super) fn services_of(&self, group: &'a DeveloperGroup) -> BTreeSet<(&'a str, &'a str)> {
         let services = &self.environment.services;
         let chosen = services.iter().filter(|(name, _)| match &group.services {
             ServiceSelection::All(_) => true,

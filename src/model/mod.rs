@@ -1,5 +1,6 @@
 //! Names of things and what an environment declares. No I/O, and nothing above is known here.
 
+pub mod access;
 pub mod address;
 pub mod duration;
 pub mod environment;

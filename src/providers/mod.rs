@@ -11,3 +11,7 @@ pub struct ReadOnly;
 /// Marks a client that may write. Made in one place, by `infra apply`.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadWrite;
+
+/// Marks a client that may try anything, as anybody, and whose every transaction is rolled back. Made by `infra verify`.
+#[derive(Clone, Copy, Debug)]
+pub struct TryOnly;

@@ -11,11 +11,13 @@ mod paint;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod trials;
 mod view;
 
 pub use account::{Account, Failed, Skipped};
 pub use difference::difference;
 pub use escape::{line, visible};
+pub use trials::{NotTried, Trial, Trials};
 pub use view::{About, Change, Counts, Held, Options, PlanView, ResourceChange, Verdict, schema};
 
 /// `1 change`, `2 changes`.

@@ -16,3 +16,4 @@ mod killed;
 mod local;
 mod scenarios;
 mod support;
+mod verify;

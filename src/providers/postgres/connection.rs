@@ -115,7 +115,7 @@ impl From<sqlx::Error> for Cause {
 }
 
 impl SqlError {
-    fn refusal(&self) -> Option<&Refusal> {
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Connect { source: Cause::Refused(refusal), .. }
             | Self::Statement { source: Cause::Refused(refusal), .. } => Some(refusal),
@@ -159,6 +159,24 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(login: &Login, endpoint: &Endpoint, database: &str) -> Result<Self, SqlError> {
+        Self::start(login, endpoint, database, Some(("role", "none".to_owned()))).await
+    }
+
+    /// A session that becomes whatever its login becomes by itself, as a migrator does.
+    pub(super) async fn open_as_it_is(
+        login: &Login,
+        endpoint: &Endpoint,
+        database: &str,
+    ) -> Result<Self, SqlError> {
+        Self::start(login, endpoint, database, None).await
+    }
+
+    async fn start(
+        login: &Login,
+        endpoint: &Endpoint,
+        database: &str,
+        role: Option<(&str, String)>,
+    ) -> Result<Self, SqlError> {
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
         let read_only = if login.read_only { "on" } else { "off" };
         let settings = [
@@ -167,7 +185,6 @@ impl Session {
             ("idle_in_transaction_session_timeout", "60s".to_owned()),
             // What a role's or a database's settings would otherwise change under us.
             ("search_path", "pg_catalog".to_owned()),
-            ("role", "none".to_owned()),
             ("default_transaction_read_only", read_only.to_owned()),
         ];
         let options = PgConnectOptions::new_without_pgpass()
@@ -177,7 +194,7 @@ impl Session {
             .database(database)
             .application_name(&login.application)
             .ssl_mode(PgSslMode::Disable)
-            .options(settings)
+            .options(settings.into_iter().chain(role))
             .disable_statement_logging();
         let connection = match timeout(CONNECT, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => connection,

@@ -6,6 +6,7 @@ mod lock;
 mod quote;
 mod read;
 mod script;
+mod trial;
 mod write;
 
 pub use catalog::{
@@ -16,6 +17,7 @@ pub use connection::{Endpoint, Login, SqlError};
 pub use lock::{Lock, LockError};
 pub use quote::{PUBLIC, grantee, ident, literal};
 pub use script::{Place, Script, Stage};
+pub use trial::{Again, Attempted, DeclaredSchema, Door, Object, Tried};
 pub use write::{Ending, Task};
 
 use std::{
