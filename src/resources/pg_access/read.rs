@@ -307,7 +307,7 @@ impl Reading<'_> {
             (None, None) => {
                 self.ours.contains(by)
                     && (access.writers.is_some()
-                        || !self.services.get(by).is_some_and(|service| Roles::of(service).owner == by))
+                        || self.services.get(by).is_none_or(|service| Roles::of(service).owner != by))
             }
             (None, Some(schema)) => schema == PUBLIC,
         }
