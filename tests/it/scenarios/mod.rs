@@ -17,7 +17,6 @@ use crate::support::sandbox::Sandbox;
 pub(super) struct Change {
     pub(super) before: Value,
     pub(super) after: Value,
-    pub(super) effects: String,
 }
 
 /// The plan has exactly this change.
@@ -30,11 +29,7 @@ pub(super) fn only_change(sandbox: &Sandbox, address: &str, action: &str) -> Cha
     let change = &changes[0];
     assert_eq!(change["address"], address, "{}", all.join("\n"));
     assert_eq!(change["change"]["actions"], serde_json::json!([action]));
-    Change {
-        before: change["change"]["before"].clone(),
-        after: change["change"]["after"].clone(),
-        effects: change["effects"].to_string(),
-    }
+    Change { before: change["change"]["before"].clone(), after: change["change"]["after"].clone() }
 }
 
 /// Held objects of a plan: address, reason and message.

@@ -92,10 +92,9 @@ async fn logins(sandbox: &Sandbox, database: &str) {
         sandbox.shut_out(login, "postgres").await;
     }
     sandbox.shut_out("dev_carla", database).await;
+    let planner = if database == "shared" { "SELECT * FROM orders.t" } else { "SELECT * FROM app.t" };
     sandbox.can("infra_planner", database, &["SELECT count(*) FROM pg_class"]).await;
-    sandbox
-        .cannot("infra_planner", database, with(&["SELECT * FROM t", "CREATE TEMP TABLE x (id int)"]))
-        .await;
+    sandbox.cannot("infra_planner", database, with(&[planner, "CREATE TEMP TABLE x (id int)"])).await;
 }
 
 async fn own_database(major: &str) {
@@ -136,11 +135,11 @@ async fn shared_database(major: &str) {
     sandbox.apply();
     logins(&sandbox, "shared").await;
     let other = [
-        "SELECT * FROM orders.t",
-        "INSERT INTO orders.t (v) VALUES ('x')",
-        "CREATE TABLE orders.mine (id int)",
-        "SELECT orders.one()",
-        "SELECT nextval('orders.numbers')",
+        "SET TRANSACTION READ WRITE; SELECT * FROM orders.t",
+        "SET TRANSACTION READ WRITE; INSERT INTO orders.t (v) VALUES ('x')",
+        "SET TRANSACTION READ WRITE; CREATE TABLE orders.mine (id int)",
+        "SET TRANSACTION READ WRITE; SELECT orders.one()",
+        "SET TRANSACTION READ WRITE; SELECT nextval('orders.numbers')",
     ];
     for login in ["svc_billing_app", "svc_billing_migrator", "svc_billing_reader"] {
         sandbox.cannot(login, "shared", &other).await;
@@ -239,7 +238,7 @@ async fn settings_limits_and_extensions_change() {
     sandbox.apply();
     sandbox.settled();
     assert_eq!((shown("statement_timeout").await, shown("work_mem").await), ("30s".into(), "8MB".into()));
-    let (_one, _two) = (
+    let (one, two) = (
         sandbox.connect("svc_orders_app", "orders").await,
         sandbox.connect("svc_orders_app", "orders").await,
     );
@@ -251,7 +250,7 @@ async fn settings_limits_and_extensions_change() {
     assert_eq!(change.after["settings"]["statement_timeout"], "1min");
     sandbox.apply();
     sandbox.settled();
-    drop((_one, _two));
+    drop((one, two));
 
     sandbox.write(&with("{extensions: [pgcrypto, citext], connection_limit: 2}"));
     sandbox.apply();

@@ -18,7 +18,6 @@ pub(crate) struct Sandbox {
 }
 
 /// How a run of the binary ended.
-#[must_use = "look at the exit code or the output"]
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -74,6 +73,7 @@ impl Sandbox {
         command
     }
 
+    #[must_use = "look at the exit code or the output"]
     pub(crate) fn infra(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         Ran {
