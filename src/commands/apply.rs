@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cli::{self, Global, How},
     engine::{self, Digest},
+    model::Address,
     providers::{
         ReadWrite,
         ledger::{FileLock, Holder, LedgerError},
@@ -182,6 +183,10 @@ impl Run<'_> {
         }
         unreadable(view)?;
         if planned.plan.is_empty() {
+            if self.wanted.destroy {
+                // What a run that was killed had begun to remove is listed nowhere any more.
+                live.local.clear_abandoned().await.map_err(|error| Failure::of(&error))?;
+            }
             self.account(&Account::default())?;
             return Ok(Exit::Done);
         }
@@ -290,7 +295,8 @@ impl Run<'_> {
         if !account.is_complete() || lost.get() {
             return Ok(Exit::Incomplete);
         }
-        self.look_again(session, live).await
+        let meant = plan.steps.iter().map(|step| step.address.clone()).collect();
+        self.look_again(session, live, &meant).await
     }
     fn manner(&self) -> Manner {
         match (self.how.json, self.global.quiet) {
@@ -310,15 +316,20 @@ impl Run<'_> {
     }
 
     /// Postgres warns where others refuse, so only a second look proves that what was asked for is there.
-    async fn look_again(&self, session: &Session, live: &Live<ReadWrite>) -> Result<Exit, Stop> {
+    async fn look_again(
+        &self,
+        session: &Session,
+        live: &Live<ReadWrite>,
+        meant: &BTreeSet<Address>,
+    ) -> Result<Exit, Stop> {
         let desired = session.desired(&self.wanted);
         let world = session.read(live, &desired).await?;
-        // What was aimed at may be gone now, so this looks at everything.
-        let wanted = Wanted { selection: engine::Selection::default(), ..self.wanted.clone() };
-        let whole = session.plan(&desired, &world, &wanted)?.plan;
-        let part = engine::select(&whole, &self.wanted.selection).map_or(whole, |(part, _)| part);
-        let left: BTreeSet<&str> = (part.steps.iter())
-            .filter(|step| step.action.changes_anything())
+        // What was aimed at may be gone now, so this looks at everything, and then at what was meant.
+        let all = Wanted { selection: engine::Selection::default(), ..self.wanted.clone() };
+        let whole = session.plan(&desired, &world, &all)?.plan;
+        let everything = self.wanted.selection == all.selection;
+        let left: BTreeSet<&str> = (whole.steps.iter())
+            .filter(|step| step.action.changes_anything() && (everything || meant.contains(&step.address)))
             .map(|step| step.address.as_str())
             .collect();
         if left.is_empty() {

@@ -141,7 +141,7 @@ pub struct Step<R> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan<R> {
     pub steps: Vec<Step<R>>,
-    /// What exists without our mark and is not declared: reported, never touched.
+    /// What exists without our mark and is not declared: reported, never touched. Not what has no existence of its own.
     pub unmanaged: BTreeSet<Address>,
     /// How many resources exist and are ours; the measure for mass-change guards.
     pub existing: usize,
@@ -189,7 +189,10 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
     let undeclared = world.found.iter().filter(|(address, _)| !desired.resources.contains_key(*address));
     Ok(Plan {
         steps,
-        unmanaged: undeclared.filter(|(_, found)| !found.owned).map(|(address, _)| address.clone()).collect(),
+        unmanaged: undeclared
+            .filter(|(_, found)| !found.owned && found.resource.removal() != Removal::Implied)
+            .map(|(address, _)| address.clone())
+            .collect(),
         existing: world.found.values().filter(|found| found.owned).count(),
         known,
     })

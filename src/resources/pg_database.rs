@@ -249,14 +249,31 @@ impl Sql for PgDatabase {
         if *connection_limit != old.connection_limit {
             statements.push(format!("ALTER {target} CONNECTION LIMIT {connection_limit}"));
         }
-        statements.extend(change_grants(&target, &old.grants, grants));
+        let nobody = Grants::new();
+        // As long as nobody has been let in, it can be opened without letting anybody in.
+        let opening = *connectable && old.grants.keys().all(|role| role == PUBLIC) && !grants.is_empty();
+        let now = if opening { &nobody } else { grants };
+        statements.extend(change_grants(&target, &old.grants, now));
         statements.extend(change_settings(&format!("ALTER {target}"), &old.settings, settings));
         statements.extend(change_role_settings(name, &old.role_settings, role_settings));
         // Last, so that nobody slips in before the rest holds.
         if *connectable != old.connectable {
             statements.push(format!("ALTER {target} ALLOW_CONNECTIONS {connectable}"));
         }
-        Script::transaction(Place::Maintenance, statements)
+        let script = Script::transaction(Place::Maintenance, statements);
+        if !opening {
+            return script;
+        }
+        // Inside, a new database gives more to everybody than any service has; that goes first, in one transaction.
+        let mut inside = vec!["REVOKE USAGE ON SCHEMA \"public\" FROM PUBLIC".to_owned()];
+        if matches!(mark.as_ref().map(|mark| &mark.subject), Some(Subject::Service(_))) {
+            let owner = ident(&self.owner);
+            inside.push(format!(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON ROUTINES FROM PUBLIC"
+            ));
+        }
+        inside.extend(change_grants(&target, &nobody, grants));
+        script.then(Place::Database(name.clone()), inside)
     }
 
     fn drop(&self, _: Dialect) -> Script {

@@ -146,13 +146,14 @@ pub(super) fn assignment(key: &str, value: &str) -> String {
     }
 }
 
-/// Settings by name, from `name=value` texts. A search path is normalised.
+/// Settings by name, from `name=value` texts. Names are in small letters, as they are declared: Postgres writes some
+/// in its own way (`TimeZone`), and takes them in any. A search path is normalised.
 pub(super) fn settings(texts: &[String]) -> BTreeMap<String, String> {
     let pairs = texts.iter().filter_map(|text| text.split_once('='));
     pairs
         .map(|(key, value)| {
             let value = if key == "search_path" { quoted_names(value) } else { value.to_owned() };
-            (key.to_owned(), value)
+            (key.to_lowercase(), value)
         })
         .collect()
 }

@@ -12,6 +12,7 @@ mod config;
 mod documentation;
 mod first_apply;
 mod floors;
+mod killed;
 mod local;
 mod scenarios;
 mod support;

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use super::{Endpoint, MAINTENANCE, Place, Postgres, Script, SqlError, Stage, connection::Session};
 use crate::providers::ReadWrite;
 
-/// Tries of a transaction that met another session at the same row.
-const TRIES: u32 = 4;
+/// Tries of a transaction that met another session at the same row; over some seconds, for a crowd of others.
+const TRIES: u32 = 6;
 
 /// One step's part of a unit.
 #[derive(Debug)]

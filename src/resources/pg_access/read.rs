@@ -28,12 +28,17 @@ impl Project for PgAccess {
             .map(|role| role.oid)
             .collect();
         let services = services(catalog, environment);
+        let ours: BTreeSet<String> = (catalog.shared.roles.iter())
+            .filter(|role| mark(role.comment.as_ref(), environment).1)
+            .map(|role| role.name.clone())
+            .collect();
         let mut all = Vec::new();
         for (_, database) in PgDatabase::project(catalog, environment) {
             let name = &database.resource.name;
             let Some(Ok(content)) = catalog.databases.get(name) else { continue };
             let Some(mark) = database.resource.mark.filter(|_| database.owned) else { continue };
-            let reading = Reading { catalog, content, unmanageable: &unmanageable, services: &services };
+            let reading =
+                Reading { catalog, content, unmanageable: &unmanageable, services: &services, ours: &ours };
             for mut access in rules(catalog, name, &mark, content, environment) {
                 reading.database(&mut access);
                 let schema = access.schema.clone();
@@ -43,6 +48,7 @@ impl Project for PgAccess {
                 let found = Found { resource, outputs: Outputs::new(), owned: true, protected: false };
                 all.push((address, found));
             }
+            all.extend(foreign(catalog, name, &mark, content, environment));
         }
         all
     }
@@ -77,6 +83,30 @@ fn rules(
     rules
 }
 
+/// Schemas of others in a shared database have an access too: theirs. One that is declared under such a name is held
+/// with it.
+fn foreign(
+    catalog: &Catalog,
+    database: &str,
+    of_database: &Mark,
+    content: &Database,
+    environment: &str,
+) -> Vec<(Address, Found<PgAccess>)> {
+    let shared = matches!(of_database.subject, Subject::Shared(_));
+    let theirs = content
+        .schemas
+        .iter()
+        .filter(|schema| shared && schema.name != PUBLIC && !mark(schema.comment.as_ref(), environment).1);
+    theirs
+        .map(|schema| {
+            let owner = catalog.role(schema.owner);
+            let resource = PgAccess::new(&catalog.cluster, database, Some(&schema.name), &owner, None);
+            let address = PgAccess::address(&catalog.cluster, database, Some(&schema.name));
+            (address, Found { resource, outputs: Outputs::new(), owned: false, protected: false })
+        })
+        .collect()
+}
+
 struct Reading<'a> {
     catalog: &'a Catalog,
     content: &'a Database,
@@ -84,6 +114,8 @@ struct Reading<'a> {
     unmanageable: &'a BTreeSet<Oid>,
     /// The service of each role that was made for one.
     services: &'a BTreeMap<String, String>,
+    /// Roles with our mark.
+    ours: &'a BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -269,12 +301,15 @@ impl Reading<'_> {
         match (&access.schema, schema) {
             (Some(own), Some(schema)) => own == schema,
             (Some(_), None) => false,
-            (None, _) if access.writers.is_some() => true,
-            // The shared part of a shared database: what no service answers for.
-            (None, None) => self.services.get(by).is_none_or(|service| Roles::of(service).owner != by),
-            (None, Some(schema)) => {
-                !self.content.schemas.iter().any(|entry| is_ours(entry) && entry.name == schema)
+            (None, Some(schema)) if access.writers.is_some() => self.covers(access, schema),
+            // What roles that are not ours do with things of their own is their business, also here; and in a shared
+            // database each service answers for its owner.
+            (None, None) => {
+                self.ours.contains(by)
+                    && (access.writers.is_some()
+                        || self.services.get(by).is_none_or(|service| Roles::of(service).owner != by))
             }
+            (None, Some(schema)) => schema == PUBLIC,
         }
     }
 }

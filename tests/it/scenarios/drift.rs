@@ -140,9 +140,9 @@ const DEFAULTS: &[Drift] = &[
     ),
     drift(
         Superuser,
-        "ALTER DEFAULT PRIVILEGES FOR ROLE stranger GRANT SELECT ON TABLES TO dev_boris",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE dev_ana GRANT SELECT ON TABLES TO dev_boris",
         "{w}",
-        &["default_privileges", "\"by\":\"stranger\"", "dev_boris"],
+        &["default_privileges", "\"by\":\"dev_ana\"", "dev_boris"],
     ),
     drift(
         Superuser,

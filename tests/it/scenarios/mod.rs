@@ -1,8 +1,12 @@
 //! What happens to an environment in its life: services, people and their rights come, change and go; hands drift.
 
+mod brown_field;
 mod drift;
+mod hostile;
+mod locks;
 mod people;
 mod removal;
+mod saved;
 mod services;
 
 use serde_json::Value;

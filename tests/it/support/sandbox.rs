@@ -50,7 +50,7 @@ impl Sandbox {
     /// Declares something else.
     pub(crate) fn write(&self, yaml: &str) {
         let head =
-            format!("platform: {{local: {{}}}}\nclusters:\n  main: {{engine_version: \"{}\"}}\n", self.major);
+            format!("platform: {{local: {{}}}}\nclusters:\n  main: {{engine_version: \"{}\", parameters: {{fsync: \"off\", full_page_writes: \"off\"}}}}\n", self.major);
         self.write_raw(&format!("{head}{yaml}"));
     }
 
@@ -163,7 +163,7 @@ pub(crate) async fn sql(connection: &mut PgConnection, statements: &str) -> Resu
     Ok(rows.iter().map(|row| (0..row.len()).map(|column| text(row, column)).collect()).collect())
 }
 
-fn socket_folder(folder: &Path) -> PathBuf {
+pub(crate) fn socket_folder(folder: &Path) -> PathBuf {
     let conf = fs::read_to_string(folder.join("data/infra.conf")).unwrap();
     let line = conf.lines().find(|line| line.starts_with("unix_socket_directories")).unwrap();
     PathBuf::from(line.split_once('=').unwrap().1.trim().trim_matches('\''))
