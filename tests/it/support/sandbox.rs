@@ -48,8 +48,10 @@ impl Sandbox {
 
     /// Declares something else.
     pub(crate) fn write(&self, yaml: &str) {
-        let head =
-            format!("platform: {{local: {{}}}}\nclusters:\n  main: {{engine_version: \"{}\", parameters: {{fsync: \"off\", full_page_writes: \"off\"}}}}\n", self.major);
+        let head = format!(
+            "platform: {{local: {{}}}}\nclusters:\n  main: {{engine_version: \"{}\", parameters: {{fsync: \"off\", full_page_writes: \"off\"}}}}\n",
+            self.major
+        );
         self.write_raw(&format!("{head}{yaml}"));
     }
 

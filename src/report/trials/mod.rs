@@ -1,9 +1,8 @@
 //! What `infra verify` has found: a table of who may do what, every difference, and a count.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+mod table;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -12,9 +11,6 @@ use super::{
     paint::{Manner, Page},
 };
 use crate::model::access::{Method, Observed, Operation};
-
-/// Columns of text before a table goes on below itself.
-const WIDTH: usize = 110;
 
 /// One login, one operation, one place.
 #[derive(Clone, Debug)]
@@ -253,112 +249,6 @@ impl Trials {
             count(databases, "database"),
             count(operations, "operation"),
         )
-    }
-
-    fn table(&self, page: &mut Page) {
-        let several = self.has_several_clusters();
-        let mut columns: Vec<String> = Vec::new();
-        let mut cells: BTreeMap<&str, BTreeMap<String, Cell>> = BTreeMap::new();
-        // A database of its own is one column; one that services share has one for each schema too.
-        let mut schemas: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-        for trial in self.trials.iter().filter(|t| t.operation == Operation::Alter && t.object.is_none()) {
-            let of = schemas.entry((&trial.cluster, &trial.database)).or_default();
-            of.extend(trial.schema.as_deref());
-        }
-        for trial in &self.trials {
-            let of = schemas.get(&(trial.cluster.as_str(), trial.database.as_str()));
-            let merged = of.is_none_or(|schemas| schemas.len() < 2);
-            let cluster = if several { format!("{}/", trial.cluster) } else { String::new() };
-            let column = match &trial.schema {
-                Some(schema) if !merged => format!("{cluster}{}.{schema}", trial.database),
-                _ => format!("{cluster}{}", trial.database),
-            };
-            let column = escape::visible(&column);
-            let cell = cells.entry(&trial.login).or_default().entry(column.clone()).or_default();
-            cell.add(trial);
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        columns.sort();
-        let first = cells.keys().map(|login| login.chars().count()).max().unwrap_or_default().max(5);
-        let cell = |login: &str, column: &String| {
-            cells.get(login).and_then(|row| row.get(column)).map_or_else(String::new, Cell::word)
-        };
-        let wide = |column: &String| {
-            let words = cells.keys().map(|login| cell(login, column).chars().count());
-            words.chain([column.chars().count()]).max().unwrap_or_default()
-        };
-        let mut rest = &columns[..];
-        while !rest.is_empty() {
-            let mut used = first;
-            let fits = rest.iter().take_while(|column| {
-                used += 2 + wide(column);
-                used <= WIDTH
-            });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            if rest.len() < columns.len() {
-                page.bare("");
-            }
-            let mut head = format!("{:<first$}", "login");
-            for column in now {
-                let _ = write!(head, "  {column:<0$}", wide(column));
-            }
-            let head = page.bold(head.trim_end());
-            page.bare(&head);
-            for login in cells.keys() {
-                let mut line = format!("{:<first$}", escape::visible(login));
-                for column in now {
-                    let _ = write!(line, "  {:<1$}", cell(login, column), wide(column));
-                }
-                page.bare(&escape::line(line.trim_end()));
-            }
-            rest = later;
-        }
-        if !columns.is_empty() {
-            let legend = "owns: everything; writes, reads: data; temp: temporary tables only; connect: nothing else; \
-                          -: nothing; !: differs";
-            let legend = page.dim(legend);
-            page.bare(&legend);
-        }
-    }
-}
-
-/// What one login may do in one place, in a word.
-#[derive(Clone, Debug, Default)]
-struct Cell {
-    allowed: BTreeSet<Operation>,
-    differences: usize,
-}
-
-impl Cell {
-    fn add(&mut self, trial: &Trial) {
-        // Single objects may be more open or less than what is to come; they are told where they differ.
-        if trial.observed == Observed::Allowed && trial.object.is_none() {
-            self.allowed.insert(trial.operation);
-        }
-        self.differences += usize::from(!trial.as_expected());
-    }
-
-    fn word(&self) -> String {
-        use Operation as O;
-        let may = |operation| self.allowed.contains(&operation);
-        let word = if may(O::Alter) {
-            "owns"
-        } else if may(O::Insert) || may(O::Update) || may(O::Delete) {
-            "writes"
-        } else if may(O::Select) {
-            "reads"
-        } else if may(O::CreateTemporary) {
-            "temp"
-        } else if may(O::Connect) {
-            "connect"
-        } else if self.allowed.is_empty() {
-            "-"
-        } else {
-            "usage"
-        };
-        if self.differences == 0 { word.into() } else { format!("{word} !{}", self.differences) }
     }
 }
 
