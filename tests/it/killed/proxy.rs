@@ -35,7 +35,7 @@ struct Shared {
 struct State {
     /// Statements that may run before the kill; none: all.
     budget: Option<usize>,
-    ran: usize,
+    ran: Vec<String>,
     tool: Option<Pid>,
     killed: Option<Killed>,
     connections: usize,
@@ -106,8 +106,8 @@ impl Proxy {
     }
 
     /// Changing statements of the last run, `COMMIT` included.
-    pub(super) fn ran(&self) -> usize {
-        self.shared.state().ran
+    pub(super) fn ran(&self) -> Vec<String> {
+        self.shared.state().ran.clone()
     }
 }
 
@@ -173,17 +173,15 @@ impl Shared {
         }
         let statements: Vec<&str> = text.split(";\n").collect();
         let begin = usize::from(statements[0] == "BEGIN");
+        let counted: Vec<String> = statements[begin..].iter().map(ToString::to_string).collect();
         let mut state = self.state();
-        let all = statements.len() - begin;
-        let Some(left) = state.budget.map(|budget| budget - state.ran).filter(|left| *left <= all) else {
-            state.ran += all;
+        let left = state.budget.map(|budget| budget - state.ran.len());
+        let Some(left) = left.filter(|left| *left <= counted.len()) else {
+            state.ran.extend(counted);
             return None;
         };
-        state.ran += left;
-        state.killed = Some(Killed {
-            statement: statements[begin + left - 1].to_owned(),
-            lasts: begin == 0 || left == all,
-        });
+        let statement = counted[left - 1].clone();
+        state.killed = Some(Killed { statement, lasts: begin == 0 || left == counted.len() });
         Some(statements[..begin + left].join(";\n"))
     }
 }

@@ -124,9 +124,9 @@ impl World {
         self.proxy.run(self.sandbox.command(&arguments), budget)
     }
 
-    /// `infra apply` to its end; answers with the number of changing statements.
+    /// `infra apply` to its end; answers with the changing statements.
     #[track_caller]
-    pub(super) fn apply_all(&self) -> usize {
+    pub(super) fn apply_all(&self) -> Vec<String> {
         let Ended::Itself(ran) = self.apply(None) else { panic!("nobody killed it") };
         let _: Ran = ran.expect(0);
         self.proxy.ran()
