@@ -1,6 +1,6 @@
 //! `infra` beside the physical limit, in one run: the same questions and statements, sent by hand.
 //!
-//! `cargo bench --bench postgres` measures all; `-- plan`, `-- apply`, `-- near`, `-- small` a part of it. RUNS=5 sets
+//! `cargo bench --bench postgres` measures all; `-- small`, `-- plan`, `-- apply`, `-- far` a part of it. RUNS=5 sets
 //! how often each is measured. See benches/README.md.
 
 #![allow(
@@ -57,21 +57,21 @@ fn main() {
 }
 
 /// Median, and the extremes.
+fn spread(values: impl Iterator<Item = f64>, digits: usize) -> String {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (median, least, most) = (values[values.len() / 2], values[0], values[values.len() - 1]);
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
 fn shown(times: &[Duration]) -> String {
-    let mut times: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
-    times.sort_by(f64::total_cmp);
-    format!("{:.3} s ({:.3} to {:.3})", times[times.len() / 2], times[0], times[times.len() - 1])
+    format!("{} s", spread(times.iter().map(Duration::as_secs_f64), 3))
 }
 
-fn median(times: &[Duration]) -> f64 {
-    let mut times: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
+/// Each run has its limit measured right after it, so the ratios are those of neighbours.
 fn side_by_side(what: &str, infra: &[Duration], limit: &[Duration]) {
-    let ratio = median(infra) / median(limit);
-    println!("{what}: infra {}, limit {}, ratio {ratio:.2}", shown(infra), shown(limit));
+    let ratios = infra.iter().zip(limit).map(|(infra, limit)| infra.as_secs_f64() / limit.as_secs_f64());
+    println!("{what}: infra {}, limit {}, ratio {}", shown(infra), shown(limit), spread(ratios, 2));
 }
 
 /// What needs no server.
@@ -220,7 +220,9 @@ impl Scripts {
             }
         }
         shared += "COMMIT;\n";
-        databases.values_mut().for_each(|script| script.push_str("COMMIT;\n"));
+        for script in databases.values_mut() {
+            script.push_str("COMMIT;\n");
+        }
         Self { shared, databases }
     }
 }

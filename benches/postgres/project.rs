@@ -33,9 +33,7 @@ impl Project {
         let mut project = Self::without_server();
         project.declare(0);
         project.infra(&["apply", "--auto-approve"], 0);
-        let known: Value =
-            serde_json::from_str(&fs::read_to_string(project.server().join("server.json")).unwrap()).unwrap();
-        project.port = u16::try_from(known["port"].as_u64().unwrap()).unwrap();
+        project.port = project.server("port").parse().unwrap();
         project
     }
 
@@ -114,22 +112,16 @@ impl Project {
         command
     }
 
-    fn server(&self) -> PathBuf {
-        let output = self.command(&["show", "--json"]).stderr(Stdio::null()).output().unwrap();
-        folder_in(&serde_json::from_slice(&output.stdout).unwrap_or_default()).unwrap_or_else(|| {
-            // As root it lies elsewhere; only its own files tell where.
-            let of_project = <sha2::Sha256 as sha2::Digest>::digest(
-                self.folder.path().canonicalize().unwrap().as_os_str().as_encoded_bytes(),
-            );
-            let hash: String = of_project.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-            let root = PathBuf::from("/var/lib/infra").join(hash).join("local/main");
-            if root.exists() { root } else { self.folder.path().join(".infra/local/servers/main") }
-        })
+    /// What `infra show` tells of the server.
+    fn server(&self, output: &str) -> String {
+        let shown = self.command(&["show", "--json"]).stderr(Stdio::null()).output().unwrap();
+        let world: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        world["found"]["local_server.main"]["outputs"][output].as_str().unwrap().to_owned()
     }
 
     /// Moves the server to another port, which is told, so that something else can stand where it was.
     pub(crate) fn moved(&self) -> u16 {
-        let folder = self.server();
+        let folder = PathBuf::from(self.server("folder"));
         let data = folder.join("data");
         let process = fs::read_link(format!("/proc/{}/exe", postmaster(&data))).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -156,18 +148,6 @@ impl Drop for Project {
 
 fn postmaster(data: &std::path::Path) -> String {
     fs::read_to_string(data.join("postmaster.pid")).unwrap().lines().next().unwrap().to_owned()
-}
-
-fn folder_in(value: &Value) -> Option<PathBuf> {
-    match value {
-        Value::Object(map) => map
-            .get("folder")
-            .and_then(Value::as_str)
-            .map(PathBuf::from)
-            .or_else(|| map.values().find_map(folder_in)),
-        Value::Array(all) => all.iter().find_map(folder_in),
-        _ => None,
-    }
 }
 
 pub(crate) fn names(services: usize) -> Vec<String> {

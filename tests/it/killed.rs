@@ -144,7 +144,7 @@ fn clear(world: &World) {
 }
 
 /// From one declaration to another, killed everywhere in between.
-fn from_one_to_another(major: &str, from: &str, to: &str, between: impl Fn(&World)) {
+fn from_one_to_another(major: &str, from: &str, to: &str, between: impl Fn(&World)) -> World {
     let (end, _) = undisturbed(major, &[from, to], &between);
     let world = World::new(major);
     world.sandbox.write(from);
@@ -158,6 +158,13 @@ fn from_one_to_another(major: &str, from: &str, to: &str, between: impl Fn(&Worl
     never_more(&states, &beginning, &end);
     same(&world, &end);
     world.sandbox.settled();
+    world
+}
+
+#[test]
+fn in_a_shared_database() {
+    let services = "services: {orders: {extensions: [pgcrypto]}, billing: {}}";
+    from_one_to_another("16", "isolation: schema", &format!("isolation: schema\n{services}"), |_| ());
 }
 
 #[test]
@@ -195,7 +202,8 @@ fn while_a_person_leaves_who_owns_things() {
     };
     let everybody = people("ana: {}, boris: {}").replace("[boris]", "[ana, boris]");
     for major in ["15", "17"] {
-        from_one_to_another(major, &everybody, &people("boris: {}"), |world| {
+        let world = from_one_to_another(major, &everybody, &people("boris: {}"), |world| {
+            assert_eq!(world.log_in("dev_ana", "orders"), Ok(()));
             for database in ["orders", "billing"] {
                 world.ask(
                     database,
@@ -204,15 +212,19 @@ fn while_a_person_leaves_who_owns_things() {
                 );
             }
         });
+        assert!(world.log_in("dev_ana", "orders").unwrap_err().contains("does not exist"));
     }
 }
 
 /// There is no statement to count here: the server itself goes. It may stand still or be gone, and the next run ends it.
 #[test]
 fn while_everything_is_destroyed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sandbox = Sandbox::new("17", "services: {orders: {}}");
     for milliseconds in [5, 30, 60, 120, 200] {
         let _ = sandbox.apply();
+        // Somebody is at work there.
+        let session = runtime.block_on(sandbox.superuser("orders"));
         let mut destroy = sandbox.command(&["destroy", "--auto-approve"]).spawn().unwrap();
         thread::sleep(Duration::from_millis(milliseconds));
         kill(Pid::from_raw(destroy.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
@@ -225,5 +237,6 @@ fn while_everything_is_destroyed() {
             fs::read_dir(&left).unwrap().collect::<Vec<_>>()
         );
         assert_eq!(processes_under(&sandbox.project.base()), Vec::<i32>::new());
+        drop(session);
     }
 }

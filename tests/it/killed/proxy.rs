@@ -19,6 +19,9 @@ use crate::support::sandbox::Ran;
 const READS: [&str; 6] =
     ["--", "SELECT pg_try_advisory_lock", "SELECT a.application_name", "SELECT 1", "SET ", "ROLLBACK"];
 
+/// Asks whether one may speak TLS.
+const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
+
 /// Listens where the tool looks for its server.
 pub(super) struct Proxy {
     port: u16,
@@ -140,8 +143,14 @@ impl Shared {
         let mut answers = BufReader::new(server.try_clone()?);
         let mut length = [0; 4];
         client.read_exact(&mut length)?;
+        let mut startup = body(client, length)?;
+        if startup == SSL_REQUEST {
+            client.write_all(b"N")?;
+            client.read_exact(&mut length)?;
+            startup = body(client, length)?;
+        }
         server.write_all(&length)?;
-        server.write_all(&body(client, length)?)?;
+        server.write_all(&startup)?;
         client.write_all(&answer(&mut answers)?.0)?;
         loop {
             let mut head = [0; 5];

@@ -98,6 +98,11 @@ impl World {
         })
     }
 
+    /// Whether a login gets in, as a client does.
+    pub(super) fn log_in(&self, user: &str, database: &str) -> Result<(), String> {
+        self.runtime.block_on(self.sandbox.sql(user, database, "SELECT 1")).map(drop)
+    }
+
     pub(super) fn state(&self) -> State {
         let mut state = State { rights: BTreeSet::new(), rest: BTreeSet::new() };
         // What is inside counts where anybody can get in; the admin, who makes it, cannot be kept out.
