@@ -14,6 +14,7 @@ mod project;
 mod wire;
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     env,
     fmt::Write as _,
@@ -149,39 +150,49 @@ fn plan(what: &str, project: &Project, names: &[String], width: usize, runs: usi
 
 /// Everything from an empty server, each time a new one.
 fn applies(services: usize, runs: usize, far: bool) {
-    let (mut infra, mut limit) = (Vec::new(), Vec::new());
-    let mut memory: f64 = 0.0;
-    for _ in 0..runs {
-        let project = Project::new();
-        project.declare(services);
-        if far {
-            delay(project.port, project.moved(), ROUND_TRIP);
-        }
-        infra.push(project.infra(&["apply", "--auto-approve"], 0).time);
-        drop(project);
-
+    let (mut infra, mut by_psql, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+    let empty = || {
         let project = Project::new();
         project.declare(services);
         let scripts = Scripts::of(&project);
         if far {
             delay(project.port, project.moved(), ROUND_TRIP);
         }
+        (project, scripts)
+    };
+    for _ in 0..runs {
+        let (project, _) = empty();
+        infra.push(project.infra(&["apply", "--auto-approve"], 0).time);
+        drop(project);
+
+        let (project, scripts) = empty();
         let begun = Instant::now();
-        psql(project.port, &scripts.shared);
-        let names: Vec<String> = scripts.databases.keys().cloned().collect();
-        at_once(8, &names, |name| psql(project.port, &scripts.databases[name]));
-        limit.push(begun.elapsed());
+        scripts.send(project.port);
+        by_hand.push(begun.elapsed());
         // By hand or by us, it is the same.
         project.infra(&["plan", "--detailed-exitcode"], 0);
-    }
-    if !far {
-        let project = Project::new();
-        project.declare(services);
-        memory = memory.max(project.memory(&["apply", "--auto-approve"]));
-        println!("apply, {services} services: peak memory {memory:.0} MB");
+        drop(project);
+
+        if !far {
+            // Far away psql would only show that it waits for each statement.
+            let (project, scripts) = empty();
+            let begun = Instant::now();
+            scripts.psql(project.port);
+            by_psql.push(begun.elapsed());
+        }
     }
     let what = format!("apply from nothing, {services} services{}", if far { ", 20 ms away" } else { "" });
-    side_by_side(&what, &infra, &limit);
+    side_by_side(&format!("{what}, limit by messages"), &infra, &by_hand);
+    if !far {
+        side_by_side(&format!("{what}, limit by psql"), &infra, &by_psql);
+        let (project, _) = empty();
+        println!("{what}: peak memory {:.0} MB", project.memory(&["apply", "--auto-approve"]));
+    }
+}
+
+thread_local! {
+    /// One to the database `postgres` for each thread.
+    static MAINTENANCE: RefCell<Option<Wire>> = const { RefCell::new(None) };
 }
 
 /// The plan's own SQL, for psql.
@@ -224,6 +235,34 @@ impl Scripts {
             script.push_str("COMMIT;\n");
         }
         Self { shared, databases }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.databases.keys().cloned().collect()
+    }
+
+    /// The shared part first, then eight databases at a time.
+    fn psql(&self, port: u16) {
+        psql(port, &self.shared);
+        at_once(8, &self.names(), |name| psql(port, &self.databases[name]));
+    }
+
+    /// The same with nothing but the wire: each transaction is one message.
+    fn send(&self, port: u16) {
+        let mut wire = Wire::open(port, "infra_admin", "postgres").unwrap();
+        wire.ask(&self.shared).unwrap();
+        at_once(8, &self.names(), |name| {
+            let (outside, inside) = self.databases[name].split_once("\\connect").unwrap();
+            let (create, open) = outside.split_once('\n').unwrap();
+            MAINTENANCE.with_borrow_mut(|kept| {
+                let wire = kept.get_or_insert_with(|| Wire::open(port, "infra_admin", "postgres").unwrap());
+                wire.ask(create).unwrap();
+                wire.ask(open).unwrap();
+            });
+            let mut wire = Wire::open(port, "infra_admin", name).unwrap();
+            wire.ask(inside.split_once('\n').unwrap().1).unwrap();
+            wire.close().unwrap();
+        });
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Killed {
     pub(super) statement: String,
     /// It took effect: it stood alone, or was the `COMMIT`.
     pub(super) lasts: bool,
+    /// Where it ran.
+    pub(super) database: String,
 }
 
 /// How a run ended.
@@ -151,6 +153,8 @@ impl Shared {
         }
         server.write_all(&length)?;
         server.write_all(&startup)?;
+        let mut words = startup[4..].split(|byte| *byte == 0).skip_while(|word| *word != b"database");
+        let database = String::from_utf8_lossy(words.nth(1).unwrap()).into_owned();
         client.write_all(&answer(&mut answers)?.0)?;
         loop {
             let mut head = [0; 5];
@@ -158,7 +162,7 @@ impl Shared {
             let body = body(client, [head[1], head[2], head[3], head[4]])?;
             if head[0] == b'Q' {
                 let text = std::str::from_utf8(&body[..body.len() - 1]).unwrap();
-                if let Some(part) = self.last_part(text) {
+                if let Some(part) = self.last_part(text, &database) {
                     query(server, &part)?;
                     let (_, failure) = answer(&mut answers)?;
                     assert_eq!(failure, None, "{part}");
@@ -176,7 +180,7 @@ impl Shared {
     }
 
     /// What of this message may run, if the tool is to die in or right behind it.
-    fn last_part(&self, text: &str) -> Option<String> {
+    fn last_part(&self, text: &str, database: &str) -> Option<String> {
         if READS.iter().any(|read| text.starts_with(read)) {
             return None;
         }
@@ -190,7 +194,8 @@ impl Shared {
             return None;
         };
         let statement = counted[left - 1].clone();
-        state.killed = Some(Killed { statement, lasts: begin == 0 || left == counted.len() });
+        let lasts = begin == 0 || left == counted.len();
+        state.killed = Some(Killed { statement, lasts, database: database.to_owned() });
         Some(statements[..begin + left].join(";\n"))
     }
 }
@@ -214,7 +219,10 @@ fn answer(server: &mut impl Read) -> io::Result<(Vec<u8>, Option<String>)> {
     let (mut bytes, mut failure) = (Vec::new(), None);
     loop {
         let mut head = [0; 5];
-        server.read_exact(&mut head)?;
+        if let Err(error) = server.read_exact(&mut head) {
+            // A last word, and it has hung up.
+            return if failure.is_some() { Ok((bytes, failure)) } else { Err(error) };
+        }
         let body = body(server, [head[1], head[2], head[3], head[4]])?;
         if head[0] == b'E' {
             failure = Some(String::from_utf8_lossy(&body).replace('\0', " "));

@@ -104,21 +104,32 @@ impl World {
     }
 
     pub(super) fn state(&self) -> State {
-        let mut state = State { rights: BTreeSet::new(), rest: BTreeSet::new() };
         // What is inside counts where anybody can get in; the admin, who makes it, cannot be kept out.
         let open = "SELECT datname FROM pg_database d WHERE datallowconn AND NOT datistemplate AND EXISTS \
                     (SELECT FROM pg_roles r WHERE rolcanlogin AND NOT rolsuper AND rolname <> 'infra_admin' \
                      AND has_database_privilege(r.oid, d.oid, 'CONNECT'))";
-        let mut rows = self.ask("postgres", include_str!("cluster.sql"));
+        let mut state = State { rights: BTreeSet::new(), rest: BTreeSet::new() };
+        state.add(self.ask("postgres", include_str!("cluster.sql")));
         for row in self.ask("postgres", open) {
-            rows.extend(self.ask(row[0].as_ref().unwrap(), include_str!("database.sql")));
+            state.add(self.ask(row[0].as_ref().unwrap(), include_str!("database.sql")));
         }
-        // A retired database carries the day.
-        let dated = regex::Regex::new("__retired_[0-9]{8}").unwrap();
-        for row in rows {
-            let text = dated.replace(row[1].as_ref().unwrap(), "__retired_").into_owned();
-            let of = if row[0].as_deref() == Some("t") { &mut state.rights } else { &mut state.rest };
-            of.insert(text);
+        state
+    }
+
+    /// What is there after a transaction in one database was cut off: all shared things, and that database, are looked
+    /// at; the others cannot have changed. Reading all of twenty databases each time would take longer than the kills.
+    fn state_after(&self, before: &State, database: &str) -> State {
+        let inside = format!("{database}, ");
+        let known = before.all().any(|text| text.starts_with(&inside));
+        let mut state = before.clone();
+        let shared = ["role ", "database ", "setting of "];
+        let stays =
+            |text: &String| !text.starts_with(&inside) && !shared.iter().any(|kind| text.starts_with(kind));
+        state.rights.retain(stays);
+        state.rest.retain(stays);
+        state.add(self.ask("postgres", include_str!("cluster.sql")));
+        if known {
+            state.add(self.ask(database, include_str!("database.sql")));
         }
         state
     }
@@ -145,7 +156,8 @@ impl World {
         loop {
             match self.apply(Some(budget)) {
                 Ended::Killed(killed) => {
-                    let state = self.state();
+                    let state =
+                        if killed.lasts { self.state() } else { self.state_after(&before, &killed.database) };
                     let what = difference(&before, &state);
                     // Some statements, such as ending sessions, leave nothing that shows, and come again.
                     budget = if what.is_empty() { budget + 1 } else { 1 };
@@ -175,10 +187,35 @@ impl Drop for World {
     }
 }
 
+impl State {
+    fn add(&mut self, rows: Vec<Vec<Option<String>>>) {
+        for row in rows {
+            // A retired database carries the day.
+            let mut text = row[1].clone().unwrap();
+            while let Some(at) =
+                text.find(RETIRED).map(|at| at + RETIRED.len()).filter(|at| is_date(&text[*at..]))
+            {
+                text.replace_range(at..at + 8, "");
+            }
+            let of = if row[0].as_deref() == Some("t") { &mut self.rights } else { &mut self.rest };
+            of.insert(text);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.rights.iter().chain(&self.rest)
+    }
+}
+
+const RETIRED: &str = "__retired_";
+
+fn is_date(text: &str) -> bool {
+    text.get(..8).is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// What one state has and the other has not, in both directions.
 pub(super) fn difference(one: &State, other: &State) -> Vec<String> {
-    let all = |state: &State| state.rights.union(&state.rest).cloned().collect::<BTreeSet<_>>();
-    let (one, other) = (all(one), all(other));
+    let (one, other): (BTreeSet<_>, BTreeSet<_>) = (one.all().collect(), other.all().collect());
     let less = one.difference(&other).map(|text| format!("- {text}"));
     less.chain(other.difference(&one).map(|text| format!("+ {text}"))).collect()
 }
