@@ -1,4 +1,4 @@
-//! Every kind that is managed: one file each, one line in [`kinds!`] each.
+//! Every kind that is managed: one file each, one line in `kinds!` each.
 
 mod facts;
 pub mod local_server;
