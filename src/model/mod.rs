@@ -9,3 +9,14 @@ pub mod names;
 pub mod secret;
 
 pub use address::Address;
+
+/// An error with its causes in one line, for a plan to carry.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -93,7 +93,7 @@ impl<M> Live<M> {
             match catalog {
                 Ok(catalog) => self.project(&catalog, &mut world),
                 Err(error) => {
-                    world.unreadable.insert(address, chain(&error));
+                    world.unreadable.insert(address, crate::model::causes(&error));
                 }
             }
         }
@@ -183,17 +183,6 @@ impl Write<Any> for Live<ReadWrite> {
 #[derive(Debug, thiserror::Error)]
 #[error("nothing is known of where cluster {0} runs")]
 struct NoServer(String);
-
-/// An error with its causes in one line, for a plan to carry.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
 
 macro_rules! kinds {
     (servers { $($server:ident($server_type:ty) => $client:ident),* $(,)? }

@@ -42,7 +42,7 @@ impl<M> Postgres<M> {
         let databases: BTreeMap<_, _> = stream::iter(names)
             .map(|name| async move {
                 let read = database(&self.login, endpoint, &name).await;
-                (name, read.map_err(|error| chain(&error)))
+                (name, read.map_err(|error| crate::model::causes(&error)))
             })
             .buffer_unordered(most.min(free))
             .collect()
@@ -70,15 +70,4 @@ async fn document<T: DeserializeOwned>(session: &mut Session, query: &str) -> Re
     let text = session.text(query).await?.unwrap_or_default();
     let database = session.database.clone();
     serde_json::from_str(&text).map_err(|source| SqlError::Answer { database, source })
-}
-
-/// An error with its causes in one line, for a plan to carry.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -152,7 +152,7 @@ impl Postgres<TryOnly> {
                     // No privilege; no such login, or NOLOGIN, or pg_hba.conf; takes no connections.
                     Some("42501" | "28000" | "28P01" | "55000") => Door::Shut,
                     Some("53300") => Door::Full,
-                    _ => Door::Unknown(chain(&error)),
+                    _ => Door::Unknown(crate::model::causes(&error)),
                 };
             }
         };
@@ -166,7 +166,7 @@ impl Postgres<TryOnly> {
                 let codes = answers.into_iter().next().map(|answer| answer.codes).unwrap_or_default();
                 Door::Open(judge(user, &again.0, codes, Method::Login).collect())
             }
-            Err(error) => Door::Unknown(chain(&error)),
+            Err(error) => Door::Unknown(crate::model::causes(&error)),
         }
     }
 }
@@ -275,16 +275,6 @@ fn verdict(code: &str, method: Method, operation: Operation) -> Option<(Observed
         }
         _ => (Observed::Allowed, method),
     })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,28 +1,25 @@
 //! A role: a service's owner, reader or writer group, its logins, a group of people, or a person.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+mod membership;
+mod read;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use membership::Membership;
+use serde::{Deserialize, Serialize};
 
 use super::{
     facts::Facts,
-    sql::{
-        Dialect, Project, Sql, acting_as, admin_roles, assignment, comment, is_system_role, mark, servers,
-        settings, terminate,
-    },
+    sql::{Dialect, Sql, acting_as, assignment, comment, servers, terminate},
 };
 use crate::{
-    engine::{Found, Outputs, Removal, Resource, Verdict},
+    engine::{Removal, Resource, Verdict},
     model::{
         Address,
         mark::{Mark, Subject},
-        names::{IAM, Roles},
+        names::IAM,
     },
-    providers::postgres::{ADMIN, Catalog, MAINTENANCE, Member, Oid, Place, Role, Script, ident, literal},
+    providers::postgres::{ADMIN, Place, Script, ident, literal},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,22 +47,6 @@ pub struct PgRole {
     pub mark: Option<Mark>,
     #[serde(skip)]
     pub facts: Facts<RoleFacts>,
-}
-
-/// What a membership lets the member do. Shown as `inherit`, `set`, `admin`, joined by `+`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Membership {
-    /// Has the role's privileges at all times.
-    pub inherit: bool,
-    /// May become the role.
-    pub set: bool,
-    /// May give the membership to others.
-    pub admin: bool,
-}
-
-impl Membership {
-    pub const INHERIT: Self = Self { inherit: true, set: false, admin: false };
-    pub const SET: Self = Self { inherit: false, set: true, admin: false };
 }
 
 /// Where a role leaves traces, and who made its memberships.
@@ -354,175 +335,4 @@ impl Sql for PgRole {
 
 fn set(name: &str, key: &str, value: &str) -> String {
     format!("ALTER ROLE {name} SET {}", assignment(key, value))
-}
-
-impl Project for PgRole {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
-        let shared = &catalog.shared;
-        let ours: BTreeSet<Oid> = (shared.roles.iter())
-            .filter(|role| mark(role.comment.as_ref(), environment).1)
-            .map(|role| role.oid)
-            .collect();
-        let mut of_member: BTreeMap<Oid, Vec<&Member>> = BTreeMap::new();
-        let mut of_role: BTreeMap<Oid, Vec<&Member>> = BTreeMap::new();
-        for member in &shared.members {
-            of_member.entry(member.member).or_default().push(member);
-            of_role.entry(member.role).or_default().push(member);
-        }
-        let traces = traces(catalog, environment);
-        let everywhere: BTreeMap<Oid, &[String]> = catalog.settings(0).collect();
-        let admin_roles = admin_roles(catalog);
-        let subjects: BTreeMap<String, Subject> = (shared.databases.iter())
-            .filter_map(|entry| {
-                Some((entry.name.clone(), mark(entry.comment.as_ref(), environment).0?.subject))
-            })
-            .collect();
-        let superusers: BTreeSet<String> =
-            shared.roles.iter().filter(|role| role.superuser).map(|role| role.name.clone()).collect();
-        let managed = shared.roles.iter().filter(|role| !is_system_role(role));
-        let found = managed.map(|role| {
-            let (mark, owned) = mark(role.comment.as_ref(), environment);
-            let protected = mark.as_ref().is_some_and(|mark| mark.protect);
-            let mine = of_member.get(&role.oid).map_or(&[][..], Vec::as_slice);
-            let theirs = of_role.get(&role.oid).map_or(&[][..], Vec::as_slice);
-            let mut resource = Self {
-                cluster: catalog.cluster.clone(),
-                name: role.name.clone(),
-                login: role.login,
-                connection_limit: role.limit,
-                member_of: BTreeMap::new(),
-                admin_is_member: false,
-                other_members: BTreeSet::new(),
-                attributes: attributes(role),
-                valid_until: role.valid_until.clone(),
-                settings: everywhere.get(&role.oid).map(|texts| settings(texts)).unwrap_or_default(),
-                mark,
-                facts: Facts::default(),
-            };
-            let facts = &mut resource.facts.0;
-            for row in mine {
-                let name = catalog.role(row.role);
-                let membership = resource.member_of.entry(name.clone()).or_default();
-                let of_row = if name == IAM { by_itself(row) } else { options(row, role) };
-                membership.inherit |= of_row.inherit;
-                membership.set |= of_row.set;
-                membership.admin |= of_row.admin;
-                let by = catalog.role(row.grantor);
-                facts.grantors.entry((name, role.name.clone())).or_default().insert(by);
-            }
-            for row in theirs {
-                let name = catalog.role(row.member);
-                // What 16 and later give to the creator of a role, and nobody can take away: ADMIN alone.
-                let administers_only = row.inherit == Some(false) && row.set == Some(false);
-                if name == ADMIN && !administers_only {
-                    resource.admin_is_member = true;
-                } else if name != ADMIN && !ours.contains(&row.member) {
-                    resource.other_members.insert(name.clone());
-                } else {
-                    continue;
-                }
-                let by = catalog.role(row.grantor);
-                facts.grantors.entry((role.name.clone(), name)).or_default().insert(by);
-            }
-            facts.admin_roles.clone_from(&admin_roles);
-            facts.superusers.clone_from(&superusers);
-            facts.traces = traces.get(&role.oid).cloned().unwrap_or_default();
-            // Its service's own database goes before the role does, and its traces there with it.
-            if let Some(mark) = &resource.mark {
-                facts.traces.retain(|database, _| subjects.get(database) != Some(&mark.subject));
-            }
-            let address = Self::address(&catalog.cluster, &role.name);
-            (address, Found { resource, outputs: Outputs::new(), owned, protected })
-        });
-        found.collect()
-    }
-}
-
-/// What a membership row lets the member do. Before 16 the member's own attribute decides, and everybody may become
-/// what he is a member of: there a plain membership stands for "inherits", and one of a NOINHERIT role for "may become".
-fn options(row: &Member, member: &Role) -> Membership {
-    Membership {
-        inherit: row.inherit.unwrap_or(member.inherit),
-        set: row.set.unwrap_or(!member.inherit),
-        admin: row.admin,
-    }
-}
-
-/// Membership in `rds_iam` works by being there: nobody needs what it could inherit. So before 16 it is as declared.
-fn by_itself(row: &Member) -> Membership {
-    Membership { inherit: row.inherit.unwrap_or(true), set: row.set.unwrap_or(false), admin: row.admin }
-}
-
-fn attributes(role: &Role) -> BTreeSet<String> {
-    [
-        ("CREATEDB", role.createdb),
-        ("CREATEROLE", role.createrole),
-        ("REPLICATION", role.replication),
-        ("BYPASSRLS", role.bypassrls),
-    ]
-    .into_iter()
-    .filter(|(_, has)| *has)
-    .map(|(name, _)| name.to_owned())
-    .collect()
-}
-
-type Traces = BTreeMap<String, Trace>;
-
-fn traces(catalog: &Catalog, environment: &str) -> BTreeMap<Oid, Traces> {
-    let admin_roles = admin_roles(catalog);
-    let databases: BTreeMap<Oid, _> =
-        catalog.shared.databases.iter().map(|entry| (entry.oid, entry)).collect();
-    let maintenance = catalog.shared.databases.iter().find(|entry| entry.name == MAINTENANCE);
-    let mut traces: BTreeMap<Oid, Traces> = BTreeMap::new();
-    for (database, role, _, _) in &catalog.shared.dependencies {
-        // What lies in no database, such as a membership that it has given, can be cleared from any.
-        let Some(entry) = databases.get(database).copied().or(maintenance) else { continue };
-        let (mark, ours) = mark(entry.comment.as_ref(), environment);
-        let owner = match mark.filter(|_| ours).map(|mark| mark.subject) {
-            Some(Subject::Service(name) | Subject::Shared(name)) => Roles::of(&name).owner,
-            _ => catalog.role(entry.owner),
-        };
-        let heir = Some(owner).filter(|owner| admin_roles.contains(owner) && *owner != catalog.role(*role));
-        let trace = Trace { heir, closed: ours && !entry.connectable };
-        traces.entry(*role).or_default().insert(entry.name.clone(), trace);
-    }
-    traces
-}
-
-impl fmt::Display for Membership {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = [("inherit", self.inherit), ("set", self.set), ("admin", self.admin)];
-        let words: Vec<&str> = words.into_iter().filter(|(_, has)| *has).map(|(word, _)| word).collect();
-        f.write_str(if words.is_empty() { "none".into() } else { words.join("+") }.as_str())
-    }
-}
-
-impl FromStr for Membership {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut membership = Self::default();
-        for word in text.split('+') {
-            match word {
-                "inherit" => membership.inherit = true,
-                "set" => membership.set = true,
-                "admin" => membership.admin = true,
-                "none" => {}
-                other => return Err(format!("`{other}` is no option of a membership")),
-            }
-        }
-        Ok(membership)
-    }
-}
-
-impl Serialize for Membership {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Membership {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }
