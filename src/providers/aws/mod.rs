@@ -1,0 +1,3 @@
+//! AWS.
+
+pub mod token;
