@@ -1,5 +1,6 @@
 //! Thin clients of the outside world. Each speaks to one system; none knows of plans.
 
+pub mod aws;
 pub mod ledger;
 pub mod local;
 pub mod postgres;
