@@ -4,6 +4,43 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The mark on AWS: tags, written in the call that creates what they stand on.
+pub mod tag {
+    use std::collections::BTreeMap;
+
+    pub const MANAGED: &str = "infra:managed";
+    pub const ENVIRONMENT: &str = "infra:env";
+    /// The address of what carries it.
+    pub const ID: &str = "infra:id";
+    /// It must not be destroyed without being named, whatever the YAML says by then.
+    pub const PROTECT: &str = "infra:protect";
+    /// On a cluster: `new` until our logins are in it, `ready` from then on. One that was adopted has none.
+    pub const CONTENT: &str = "infra:content";
+    pub const CONTENT_NEW: &str = "new";
+    pub const CONTENT_READY: &str = "ready";
+    /// All tags of ours begin so; `config` lets nobody else declare such a one.
+    pub const PREFIX: &str = "infra:";
+
+    /// The tags of the mark.
+    pub fn of(environment: &str, address: &str, protect: bool) -> BTreeMap<String, String> {
+        let mut tags = BTreeMap::from([
+            (MANAGED.to_owned(), "true".to_owned()),
+            (ENVIRONMENT.to_owned(), environment.to_owned()),
+            (ID.to_owned(), address.to_owned()),
+        ]);
+        if protect {
+            tags.insert(PROTECT.into(), "true".into());
+        }
+        tags
+    }
+
+    /// The environment whose mark is among the tags, if one is.
+    pub fn environment(tags: &BTreeMap<String, String>) -> Option<&str> {
+        let managed = tags.get(MANAGED).is_some_and(|value| value == "true");
+        managed.then(|| tags.get(ENVIRONMENT).map(String::as_str)).flatten()
+    }
+}
+
 /// `infra:managed;env=test;service=orders;protect`. Names hold no `;` and no `=`, which `config` checks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {

@@ -1,3 +1,69 @@
-//! AWS.
+//! Amazon Web Services: one account and region, read into one value, changed by one call after the other.
 
+mod error;
+pub mod estate;
+mod session;
+mod text;
 pub mod token;
+
+pub use error::AwsError;
+pub use estate::{Estate, Interest};
+pub use session::{Clients, Settings};
+pub use text::partition;
+
+use std::{marker::PhantomData, time::Duration};
+
+use super::{ReadOnly, ReadWrite};
+
+/// How often AWS is asked while something is being waited for, unless `INFRA_POLL_INTERVAL` says otherwise.
+pub const POLL: Duration = Duration::from_secs(10);
+
+/// A client of one account. `Aws<ReadOnly>` has no method that writes.
+#[derive(Debug)]
+pub struct Aws<M> {
+    pub(super) clients: Clients,
+    pub account: String,
+    pub region: String,
+    /// `aws`, `aws-cn`, `aws-us-gov`: the second part of every ARN.
+    pub partition: String,
+    pub(super) poll: Duration,
+    mode: PhantomData<M>,
+}
+
+impl Aws<ReadOnly> {
+    /// # Errors
+    /// When no credentials are found, or they are of another account than the one that was declared.
+    pub async fn connect(settings: &Settings) -> Result<Self, AwsError> {
+        Self::of(settings).await
+    }
+}
+
+impl Aws<ReadWrite> {
+    /// # Errors
+    /// When no credentials are found, or they are of another account than the one that was declared.
+    pub async fn connect(settings: &Settings) -> Result<Self, AwsError> {
+        Self::of(settings).await
+    }
+}
+
+impl<M> Aws<M> {
+    /// Asks who we are before anything else: a plan against the wrong account would be a plan to make everything anew.
+    async fn of(settings: &Settings) -> Result<Self, AwsError> {
+        let clients = Clients::new(settings).await;
+        let identity = clients.sts.get_caller_identity().send().await;
+        let identity = identity.map_err(|error| AwsError::of("sts:GetCallerIdentity", error))?;
+        let account = identity.account().unwrap_or_default().to_owned();
+        let arn = identity.arn().unwrap_or_default().to_owned();
+        if account != settings.account {
+            return Err(AwsError::WrongAccount { found: account, arn, declared: settings.account.clone() });
+        }
+        Ok(Self {
+            clients,
+            account,
+            region: settings.region.clone(),
+            partition: partition(&arn).to_owned(),
+            poll: settings.poll,
+            mode: PhantomData,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! Credentials, limits in time, retries: what all clients of AWS have in common.
+
+use std::time::Duration;
+
+use aws_config::{
+    AppName, BehaviorVersion, Region, SdkConfig, default_provider::credentials::DefaultCredentialsChain,
+    retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::{
+    Builder, Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+/// One attempt at one call, and all attempts at it together. The SDK alone would wait for an answer for ever.
+const ATTEMPT: Duration = Duration::from_secs(20);
+const CALL: Duration = Duration::from_secs(90);
+const CONNECT: Duration = Duration::from_secs(5);
+/// Attempts at a call of RDS and the like; between them the SDK waits up to 20 seconds.
+const ATTEMPTS: u32 = 6;
+/// IAM has one small bucket of calls for the whole account, so whoever is throttled there waits longer.
+const IAM_ATTEMPTS: u32 = 10;
+
+/// Which account, where, and as whom.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Twelve digits; credentials of any other account are refused.
+    pub account: String,
+    pub region: String,
+    /// Profile of the AWS configuration files; without it the standard chain decides.
+    pub profile: Option<String>,
+    /// Role to assume before anything else.
+    pub role_arn: Option<String>,
+    /// Another endpoint for every service.
+    pub endpoint_url: Option<String>,
+    /// How often AWS is asked while something is being waited for.
+    pub poll: Duration,
+}
+
+/// One client for each service.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(in crate::providers) sts: aws_sdk_sts::Client,
+    pub(in crate::providers) rds: aws_sdk_rds::Client,
+    pub(in crate::providers) iam: aws_sdk_iam::Client,
+    pub(in crate::providers) kms: aws_sdk_kms::Client,
+    pub(in crate::providers) secrets: aws_sdk_secretsmanager::Client,
+    pub(in crate::providers) scaling: aws_sdk_applicationautoscaling::Client,
+    /// What login tokens are signed with.
+    pub(in crate::providers) config: SdkConfig,
+}
+
+impl Clients {
+    pub(super) async fn new(settings: &Settings) -> Self {
+        let config = config(settings).await;
+        let patient = RetryConfig::adaptive().with_max_attempts(IAM_ATTEMPTS);
+        let iam = aws_sdk_iam::config::Builder::from(&config).retry_config(patient).build();
+        Self {
+            sts: aws_sdk_sts::Client::new(&config),
+            rds: aws_sdk_rds::Client::new(&config),
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            kms: aws_sdk_kms::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            scaling: aws_sdk_applicationautoscaling::Client::new(&config),
+            config,
+        }
+    }
+}
+
+/// The standard chain (environment, profile, SSO, web identity, container, machine), with our limits.
+async fn config(settings: &Settings) -> SdkConfig {
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(ATTEMPT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(CALL)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http())
+        .region(Region::new(settings.region.clone()))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(limits);
+    if let Ok(name) = AppName::new(concat!("infra-", env!("CARGO_PKG_VERSION"))) {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+        // What stands in the environment would otherwise win over the profile that the YAML names.
+        let chain = DefaultCredentialsChain::builder().profile_name(profile);
+        let chain = chain.region(Region::new(settings.region.clone())).build().await;
+        loader = loader.credentials_provider(chain);
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    let config = loader.load().await;
+    let Some(role) = &settings.role_arn else { return config };
+    let provider = AssumeRoleProvider::builder(role).session_name("infra").configure(&config).build().await;
+    config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// TLS by ring, which Postgres and MongoDB use too; proxies as `HTTPS_PROXY` and its like say.
+fn http() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, runtime| {
+        let mut connector = Connector::builder()
+            .proxy_config(ProxyConfig::from_env())
+            .tls_provider(Provider::Rustls(CryptoMode::Ring));
+        if let Some(settings) = settings {
+            connector = connector.connector_settings(settings.clone());
+        }
+        if let Some(sleep) = runtime.and_then(|runtime| runtime.sleep_impl()) {
+            connector = connector.sleep_impl(sleep);
+        }
+        connector.build()
+    })
+}
