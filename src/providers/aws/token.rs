@@ -68,7 +68,7 @@ impl Signer {
             .build()
             .map_err(TokenError::Signing)?;
         let token = AuthTokenGenerator::new(config).auth_token(&self.config).await;
-        token.map(|token| Secret::new(token.to_string())).map_err(TokenError::Signing)
+        token.map(|token| Secret::new(signature_last(token.as_str()))).map_err(TokenError::Signing)
     }
 
     /// The same for some minutes: the chain keeps nothing, and may ask a service or a person each time.
@@ -123,6 +123,14 @@ fn is_host(host: &str) -> bool {
     // A last part that begins with a digit makes it an address, which then has to be one.
     let last = labels.last().is_some_and(|label| label.starts_with(|letter: char| letter.is_ascii_digit()));
     labels.iter().all(plain) && (!last || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// The signer puts the session token behind the signature, other clients before it. It is the same to AWS; but what is
+/// equal byte by byte needs no second thought.
+fn signature_last(token: &str) -> String {
+    let (signature, others): (Vec<&str>, Vec<&str>) =
+        token.split('&').partition(|part| part.starts_with("X-Amz-Signature="));
+    others.into_iter().chain(signature).collect::<Vec<_>>().join("&")
 }
 
 /// The signer puts the user into a URL as it is: a `&` in it would sign for another user.

@@ -178,3 +178,108 @@ impl ServerCertVerifier for AnyName {
         self.0.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, ToSpan as _, civil::DateTime, tz::TimeZone};
+
+    use super::*;
+
+    /// One element of DER: its tag, its content, and what follows.
+    fn element(der: &[u8]) -> (u8, &[u8], &[u8]) {
+        let (header, length) = match der[1] {
+            short @ 0..0x80 => (2, usize::from(short)),
+            long => {
+                let bytes = usize::from(long & 0x7f);
+                (2 + bytes, der[2..2 + bytes].iter().fold(0, |all, byte| all << 8 | usize::from(*byte)))
+            }
+        };
+        (der[0], &der[header..header + length], &der[header + length..])
+    }
+
+    fn time(tag: u8, text: &[u8]) -> Timestamp {
+        let text = std::str::from_utf8(text).unwrap();
+        // UTCTime has two digits of the year; none of these ends before 2050, where it ends.
+        let text = if tag == 0x17 { format!("20{text}") } else { text.to_owned() };
+        DateTime::strptime("%Y%m%d%H%M%SZ", text).unwrap().to_zoned(TimeZone::UTC).unwrap().timestamp()
+    }
+
+    /// The name and the end of a certificate.
+    fn read(certificate: &[u8]) -> (String, Timestamp) {
+        let (_, certificate, _) = element(certificate);
+        let (_, signed, _) = element(certificate);
+        // Version, serial number, algorithm, issuer.
+        let rest = (0..4).fold(signed, |rest, _| element(rest).2);
+        let (_, validity, rest) = element(rest);
+        let (tag, end, _) = element(element(validity).2);
+        let (_, mut subject, _) = element(rest);
+        let mut name = String::new();
+        while !subject.is_empty() {
+            let (_, set, rest) = element(subject);
+            let (_, pair, _) = element(set);
+            let (_, kind, value) = element(pair);
+            // commonName
+            if kind == [0x55, 4, 3] {
+                name = String::from_utf8(element(value).1.to_vec()).unwrap();
+            }
+            subject = rest;
+        }
+        (name, time(tag, end))
+    }
+
+    #[test]
+    fn the_bundle_lasts_and_has_the_common_regions() {
+        let all: Vec<(String, Timestamp)> = CertificateDer::pem_slice_iter(BUNDLE.as_bytes())
+            .map(|certificate| read(&certificate.unwrap()))
+            .collect();
+        let in_a_year = Timestamp::now() + (365 * 24).hours();
+        for (name, end) in &all {
+            assert!(name.starts_with("Amazon RDS ") && name.ends_with(" G1"), "{name}");
+            assert!(*end > in_a_year, "{name} ends {end}: run sh assets/make-bundle.sh");
+        }
+        for region in [
+            "eu-central-1",
+            "eu-west-1",
+            "eu-west-2",
+            "eu-west-3",
+            "eu-north-1",
+            "eu-south-1",
+            "us-east-1",
+            "us-east-2",
+            "us-west-1",
+            "us-west-2",
+            "ca-central-1",
+            "sa-east-1",
+            "ap-southeast-1",
+            "ap-southeast-2",
+            "ap-northeast-1",
+            "ap-northeast-2",
+            "ap-south-1",
+            "me-south-1",
+            "af-south-1",
+        ] {
+            for key in ["RSA2048", "RSA4096", "ECC384"] {
+                let name = format!("Amazon RDS {region} Root CA {key} G1");
+                assert!(all.iter().any(|(found, _)| *found == name), "{name} is missing");
+            }
+        }
+        let stated = format!("# {} certificates:", all.len());
+        assert!(BUNDLE.lines().any(|line| line.starts_with(&stated)), "not {} certificates", all.len());
+        assert_eq!(roots(None).unwrap().len(), all.len());
+    }
+
+    #[test]
+    fn only_the_authorities_of_the_file_are_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let told = |file: &Path| roots(Some(file)).unwrap_err();
+        assert!(told(&file).contains("ca.pem cannot be read: No such file"), "{}", told(&file));
+        std::fs::write(&file, "nothing").unwrap();
+        assert!(told(&file).ends_with("ca.pem holds no certificate"), "{}", told(&file));
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(told(&file).contains("holds a certificate that is none"), "{}", told(&file));
+        let first = BUNDLE.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
+        std::fs::write(&file, first).unwrap();
+        assert_eq!(roots(Some(&file)).unwrap().len(), 1);
+    }
+}
