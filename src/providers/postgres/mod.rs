@@ -1,7 +1,9 @@
 //! Postgres: one query reads a cluster, one more each database; changes go in transactions, one database at a time.
 
 mod access;
+mod bootstrap;
 mod bridge;
+mod canary;
 mod catalog;
 mod connection;
 mod error;
@@ -16,6 +18,7 @@ mod tunnel;
 mod write;
 
 pub use access::{Access, Keyring, Tokens};
+pub use bootstrap::{BootstrapError, Bootstrapped};
 pub use catalog::{
     Acl, Catalog, Column, Database, DatabaseEntry, DefaultAcl, Extension, LargeObjects, Member, Oid,
     Relations, Role, Routines, Schema, Shared, Types,
