@@ -7,7 +7,7 @@ use crate::{
     model::{
         Address,
         environment::{
-            ApplyWhen, Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform,
+            Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform,
             Scalar, Storage,
         },
         mark::tag,
