@@ -44,6 +44,19 @@ pub trait Resource: Clone + PartialEq + Debug + Serialize {
         Vec::new()
     }
 
+    /// Takes over from what exists whatever the environment leaves open, so that only what is declared is compared.
+    fn adopt(&mut self, _found: &Self) {}
+
+    /// What a change from `before` costs those who use it: an outage, a restart, a wait for a window. For people.
+    fn costs(&self, _before: &Self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What is to be known of it as it is found, although no plan changes it: something scheduled, a restart that is due.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How `before` may become `self`. Asked only when they differ.
     fn verdict(&self, before: &Self) -> Verdict;
 
@@ -120,22 +133,23 @@ pub struct World<R> {
     pub found: BTreeMap<Address, Found<R>>,
     /// Parents whose children could not be read, and why. Unreadable is not absent.
     pub unreadable: BTreeMap<Address, String>,
+    /// What was learnt of things that are no resources of ours, such as the versions that can be had.
+    #[serde(default)]
+    pub facts: Known,
 }
 
 impl<R> Default for World<R> {
     fn default() -> Self {
-        Self { found: BTreeMap::new(), unreadable: BTreeMap::new() }
+        Self { found: BTreeMap::new(), unreadable: BTreeMap::new(), facts: Known::new() }
     }
 }
 
 impl<R> World<R> {
     /// What reading has told of values that cross resources.
     pub fn known(&self) -> Known {
-        self.found
-            .iter()
-            .filter(|(_, found)| !found.outputs.is_empty())
-            .map(|(address, found)| (address.clone(), found.outputs.clone()))
-            .collect()
+        let found = self.found.iter().filter(|(_, found)| !found.outputs.is_empty());
+        let told = found.map(|(address, found)| (address.clone(), found.outputs.clone()));
+        self.facts.clone().into_iter().chain(told).collect()
     }
 }
 

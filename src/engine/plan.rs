@@ -143,6 +143,8 @@ pub struct Plan<R> {
     pub steps: Vec<Step<R>>,
     /// What exists without our mark and is not declared: reported, never touched. Not what has no existence of its own.
     pub unmanaged: BTreeSet<Address>,
+    /// What is to be known of things of ours, whether or not anything changes on them.
+    pub notes: Vec<(Address, String)>,
     /// How many resources exist and are ours; the measure for mass-change guards.
     pub existing: usize,
     /// What reading has told of values that cross resources.
@@ -175,8 +177,12 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
     // Parents first, so that a replaced parent takes its outputs with it and a held one its children.
     for address in wanted {
         let Some(mut new) = desired.resources.get(&address).cloned() else { continue };
+        let found = world.found.get(&address);
+        if let Some(found) = found.filter(|found| found.owned) {
+            new.adopt(&found.resource);
+        }
         new.bind(&known);
-        let action = decide(new, world.found.get(&address), world, &decided);
+        let action = decide(new, found, world, &decided);
         if matches!(action, Action::Replace { .. }) {
             known.remove(&address);
         }
@@ -192,6 +198,11 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
         unmanaged: undeclared
             .filter(|(_, found)| !found.owned && found.resource.removal() != Removal::Implied)
             .map(|(address, _)| address.clone())
+            .collect(),
+        notes: (world.found.iter().filter(|(_, found)| found.owned))
+            .flat_map(|(address, found)| {
+                found.resource.notes().into_iter().map(move |note| (address.clone(), note))
+            })
             .collect(),
         existing: world.found.values().filter(|found| found.owned).count(),
         known,

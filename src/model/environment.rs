@@ -165,7 +165,12 @@ pub struct PodIdentity {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
-    /// A prefix: `"16"` is satisfied by any 16.x. Without it: whatever Postgres is found locally.
+    /// Identifier on AWS; without it `<environment>-<name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"), length(max = 55))]
+    pub identifier: Option<String>,
+    /// A prefix: `"16"` is satisfied by any 16.x, and nothing is ever downgraded. Without it: whatever Postgres is
+    /// found locally; on AWS it must be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]+(\\.[0-9]+)*$"))]
     pub engine_version: Option<String>,
@@ -179,6 +184,16 @@ pub struct Cluster {
     #[serde(default)]
     #[schemars(range(min = 0, max = 15))]
     pub readers: u8,
+    /// More readers by load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// Availability zones of the instances, in turn, the writer first. Without it AWS chooses.
+    #[serde(default)]
+    pub zones: Vec<String>,
+    /// TCP port. Default 5432.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1150, max = 65535))]
+    pub port: Option<u16>,
     #[serde(default)]
     pub subnets: Vec<String>,
     #[serde(default)]
@@ -189,6 +204,42 @@ pub struct Cluster {
     /// Name of one of `backup_policies`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_policy: Option<String>,
+    /// How the master logs in, who makes the logins of `infra` and is not used again. Default `secret`.
+    #[serde(default)]
+    pub master_auth: MasterAuth,
+    /// Name of the master.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z][a-z0-9_]{0,15}$"))]
+    pub master_username: Option<String>,
+    /// Key of the master's secret. Without it: the account's key for Secrets Manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_secret_kms_key: Option<String>,
+    /// Logs that go to CloudWatch. Default `[iam-db-auth-error]`: who was refused, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_exports: Option<std::collections::BTreeSet<LogExport>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance_insights: Option<PerformanceInsights>,
+    /// CloudWatch Database Insights. `advanced` needs Performance Insights of 465 days or more.
+    #[serde(default)]
+    pub database_insights: DatabaseInsights,
+    /// Enhanced monitoring of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
+    /// How storage is paid for: by use, or at a flat rate for much input and output.
+    #[serde(default)]
+    pub storage: Storage,
+    /// Certificate authority of the instances. Without it: what AWS chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<String>,
+    /// SQL over HTTPS (Data API).
+    #[serde(default)]
+    pub data_api: bool,
+    /// Lets AWS take newer minor versions in the maintenance window.
+    #[serde(default = "yes")]
+    pub auto_minor_version_upgrade: bool,
+    /// A change of the major version is refused without it.
+    #[serde(default)]
+    pub allow_major_upgrade: bool,
     /// Weekly, in UTC: `sun:03:00-sun:03:30`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<String>,
@@ -204,6 +255,12 @@ pub struct Cluster {
     /// Server parameters by name; values as the server takes them.
     #[serde(default)]
     pub parameters: BTreeMap<String, Scalar>,
+    /// Parameters of the instances' own group on AWS.
+    #[serde(default)]
+    pub instance_parameters: BTreeMap<String, Scalar>,
+    /// Keep the continuous backups of a cluster that is removed. Without it: what `protect` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_backups: Option<bool>,
     /// How this machine reaches the cluster.
     #[serde(default)]
     pub connection: Connection,
@@ -217,6 +274,101 @@ pub struct Serverless {
     pub min: f64,
     #[schemars(range(min = 1.0, max = 256.0))]
     pub max: f64,
+    /// Idle time after which it stands still; only with `min: 0`. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_after: Option<Duration>,
+}
+
+/// Readers that come and go with the load; exactly one of `cpu` and `connections`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Autoscaling {
+    /// Fewest readers; not fewer than `readers`.
+    #[schemars(range(min = 0, max = 15))]
+    pub min: u8,
+    /// Most readers.
+    #[schemars(range(min = 1, max = 15))]
+    pub max: u8,
+    /// Average load of the readers' processors to hold, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub cpu: Option<f64>,
+    /// Average number of the readers' connections to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.0, max = 16000.0))]
+    pub connections: Option<f64>,
+    /// Time between two steps down. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in_cooldown: Option<Duration>,
+    /// Time between two steps up. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_out_cooldown: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MasterAuth {
+    /// A password that AWS makes, keeps in Secrets Manager, and changes.
+    #[default]
+    Secret,
+    /// By IAM token; no password exists at all.
+    Iam,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogExport {
+    Postgresql,
+    Instance,
+    IamDbAuthError,
+}
+
+impl LogExport {
+    /// As AWS writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Instance => "instance",
+            Self::IamDbAuthError => "iam-db-auth-error",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceInsights {
+    /// 7, a multiple of 31 up to 713, or 731.
+    #[serde(default = "seven")]
+    #[schemars(range(min = 7, max = 731))]
+    pub retention_days: u16,
+    /// Key id, alias or ARN; it cannot be changed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseInsights {
+    #[default]
+    Standard,
+    Advanced,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Monitoring {
+    /// Seconds between two measurements: 1, 5, 10, 15, 30 or 60.
+    pub interval: u16,
+    /// ARN of the role that lets RDS write to CloudWatch.
+    pub role_arn: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    #[default]
+    Standard,
+    IoOptimized,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -445,6 +597,10 @@ pub enum RemovedData {
     Keep,
     /// The data is dropped for good.
     Drop,
+}
+
+fn seven() -> u16 {
+    7
 }
 
 fn yes() -> bool {

@@ -47,6 +47,7 @@ fn at_level(view: &PlanView, shown: &dyn Fn(Verdict) -> bool, rows: usize) -> St
         out.push(full(view, changes.len(), shown));
     }
     out.push(held(view));
+    out.push(notes(view));
     out.push(listed("Unmanaged (reported, never touched)", view));
     out.push(format!("digest `sha256:{}`", escape::visible(&view.digest.to_string())));
     out.retain(|part| !part.is_empty());
@@ -174,6 +175,20 @@ fn held(view: &PlanView) -> String {
     }
     if view.held.len() > LISTED {
         lines.push(format!("- ... and {} more", view.held.len() - LISTED));
+    }
+    lines.join("\n")
+}
+
+fn notes(view: &PlanView) -> String {
+    if view.notes.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![format!("**Notes** ({}):\n", view.notes.len())];
+    for note in view.notes.iter().take(LISTED) {
+        lines.push(format!("- {}: {}", code(note.address.as_str()), html(&note.message)));
+    }
+    if view.notes.len() > LISTED {
+        lines.push(format!("- ... and {} more", view.notes.len() - LISTED));
     }
     lines.join("\n")
 }

@@ -39,6 +39,7 @@ pub fn render(view: &PlanView, style: Style) -> String {
         }
     }
     held(&mut page, &view.held, style.verbose);
+    notes(&mut page, view);
     unmanaged(&mut page, view, style.verbose);
     if !sorted.is_empty() && (style.summary || sorted.len() > LONG || view.counts.destroyed() > 0) {
         page.bare("Changes by action:");
@@ -112,6 +113,9 @@ fn object(page: &mut Page, change: &ResourceChange, verbose: bool) {
     if let Some(reason) = &change.reason {
         page.line(Sign::None, 0, &format!("# (because {})", escape::visible(reason)));
     }
+    for cost in &change.costs {
+        page.line(Sign::None, 0, &format!("# ({})", escape::visible(cost)));
+    }
     page.line(mark, 2, &format!("{} {} {{", escape::key(&change.kind), escape::quoted(&change.name)));
     let before = diff::attributes(&change.change.before, None);
     let after = diff::attributes(&change.change.after, Some(&change.change.after_unknown));
@@ -154,6 +158,18 @@ fn held(page: &mut Page, held: &[Held], verbose: bool) {
         if same.len() > cap {
             page.line(Sign::None, 0, &format!("... and {} more: {message}", same.len() - cap));
         }
+    }
+    page.bare("");
+}
+
+fn notes(page: &mut Page, view: &PlanView) {
+    if view.notes.is_empty() {
+        return;
+    }
+    page.bare("Notes:");
+    for note in &view.notes {
+        let (address, message) = (escape::visible(note.address.as_str()), escape::visible(&note.message));
+        page.line(Sign::None, 0, &format!("{address}: {message}"));
     }
     page.bare("");
 }

@@ -47,6 +47,9 @@ pub struct PlanView {
     /// Sorted by address; see `order` for the order of execution.
     pub resource_changes: Vec<ResourceChange>,
     pub held: Vec<Held>,
+    /// What is to be known of things that exist, whether or not anything changes on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     pub unmanaged: Vec<Address>,
     pub guards: Vec<Finding>,
     pub counts: Counts,
@@ -68,6 +71,9 @@ pub struct ResourceChange {
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it costs those who use the object: an outage, a restart, a wait for a window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<String>,
     /// The SQL or API calls it will make.
     pub effects: Vec<String>,
     /// Changes of this plan that come first.
@@ -90,6 +96,12 @@ pub struct Change {
 pub struct Held {
     pub address: Address,
     pub reason: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Note {
+    pub address: Address,
     pub message: String,
 }
 
@@ -223,6 +235,9 @@ impl PlanView {
             errored: false,
             resource_changes: changes.into_values().collect(),
             held,
+            notes: (plan.notes.iter())
+                .map(|(address, message)| Note { address: address.clone(), message: message.clone() })
+                .collect(),
             unmanaged: plan.unmanaged.iter().cloned().collect(),
             guards: about.findings,
             counts,
@@ -266,6 +281,7 @@ fn change<R: Resource>(
         }
         _ => (None, None, Vec::new()),
     };
+    let costs = step.action.wanted().zip(step.action.existing()).map(|(new, old)| new.costs(old));
     Ok(ResourceChange {
         address: step.address.clone(),
         kind: step.address.kind().into(),
@@ -273,6 +289,7 @@ fn change<R: Resource>(
         change: Change { actions: verdict.actions(), before, after, after_unknown, replace_paths },
         action_reason: action_reason.map(Into::into),
         reason,
+        costs: costs.unwrap_or_default(),
         effects,
         after: Vec::new(),
     })

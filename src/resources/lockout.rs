@@ -92,7 +92,7 @@ mod tests {
             let resource = r.clone().into();
             (a.clone(), Found { resource, outputs: Outputs::new(), owned: true, protected: false })
         };
-        let world = World { found: there.iter().map(found).collect(), unreadable: BTreeMap::new() };
+        let world = World { found: there.iter().map(found).collect(), ..World::default() };
         let plan = plan(&Desired { resources, removed: BTreeSet::new() }, &world).unwrap();
         lockout(&plan, &world).into_iter().map(|finding| finding.message).collect()
     }

@@ -102,7 +102,7 @@ pub(super) fn desired(toys: &[(&str, Toy)]) -> Desired<Toy> {
 
 pub(super) fn world(toys: &[(&str, Toy)]) -> World<Toy> {
     let found = toys.iter().map(|(name, resource)| (toy(name), found(name, resource.clone()))).collect();
-    World { found, unreadable: BTreeMap::new() }
+    World { found, ..World::default() }
 }
 
 /// How a writer treats the rest of a unit of which one step fails.
