@@ -2,6 +2,7 @@
 
 mod error;
 pub mod estate;
+pub mod iam;
 mod session;
 mod text;
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::iam::Iam;
+
 /// Everything of one account and region that concerns us.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estate {
@@ -24,6 +26,8 @@ pub struct Estate {
     pub keys: BTreeMap<String, String>,
     /// Restarts of the last two weeks, oldest first.
     pub restarts: Vec<Restart>,
+    #[serde(default)]
+    pub iam: Iam,
 }
 
 /// What to look at more closely than from outside.

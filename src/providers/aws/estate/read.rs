@@ -49,6 +49,7 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         ) = futures::try_join!(
             self.clusters(),
             self.instances(),
@@ -59,6 +60,7 @@ impl<M> Aws<M> {
             self.versions(),
             self.keys(&interest.keys),
             self.restarts(),
+            self.iam(),
         )?;
         let mut estate = Estate {
             account: self.account.clone(),
@@ -72,6 +74,7 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         };
         self.insides(interest, &mut estate).await?;
         Ok(estate)
