@@ -11,7 +11,7 @@ use crate::{
     providers::{
         ReadOnly, ReadWrite, TryOnly,
         local::Local,
-        postgres::{ADMIN, Login, PLANNER, Postgres},
+        postgres::{ADMIN, Access, Login, PLANNER, Postgres, Routes},
     },
     report::{About, PlanView},
     resources::{self, Any, Live, Scope},
@@ -108,6 +108,8 @@ impl Session {
             application: self.application(command),
             statement_timeout: READ,
             read_only: true,
+            access: Access::Trust,
+            routes: Routes::default(),
         };
         Ok(Live {
             environment: self.name.clone(),
@@ -124,6 +126,8 @@ impl Session {
             application: self.application(command),
             statement_timeout: WRITE,
             read_only: false,
+            access: Access::Trust,
+            routes: Routes::default(),
         };
         Ok(Live {
             environment: self.name.clone(),
@@ -140,6 +144,8 @@ impl Session {
             application: self.application(command),
             statement_timeout: READ,
             read_only: false,
+            access: Access::Trust,
+            routes: Routes::default(),
         }))
     }
 

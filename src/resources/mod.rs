@@ -131,7 +131,7 @@ struct Server {
 fn server(known: &Known, cluster: &str) -> Option<Server> {
     sql::servers(cluster).into_iter().find_map(|address| {
         let outputs = known.get(&address)?;
-        let endpoint = outputs.get(&Output::Endpoint)?.parse().ok()?;
+        let endpoint = Endpoint::parse(cluster, outputs.get(&Output::Endpoint)?).ok()?;
         let major = outputs.get(&Output::Version)?.split('.').next()?.parse().ok()?;
         Some(Server { address, endpoint, dialect: Dialect { major } })
     })

@@ -5,6 +5,7 @@ pub mod estate;
 pub mod iam;
 mod session;
 mod text;
+pub mod token;
 
 pub use error::AwsError;
 pub use estate::{Estate, Interest};

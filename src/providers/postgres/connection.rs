@@ -1,20 +1,28 @@
-//! Connections, their limits in time, and what can go wrong with them.
+//! Connections, and their limits in time.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Row as _,
-    postgres::{PgConnectOptions, PgDatabaseError, PgSslMode},
+    postgres::{PgConnectOptions, PgSslMode},
 };
 use tokio::time::timeout;
+
+use super::{
+    access::Access,
+    bridge,
+    error::{Cause, SqlError},
+    route::Routes,
+};
 
 /// A connection that is not there by then is not coming; the kernel alone would wait for minutes.
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// `host:port` of a server.
+/// A server: whose it is, and where it says it is. The way there may be another; see [`Routes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    pub cluster: String,
     pub host: String,
     pub port: u16,
 }
@@ -23,16 +31,17 @@ pub struct Endpoint {
 #[error("`{0}` is not host:port")]
 pub struct BadEndpoint(String);
 
-impl FromStr for Endpoint {
-    type Err = BadEndpoint;
-
-    fn from_str(text: &str) -> Result<Self, BadEndpoint> {
+impl Endpoint {
+    /// Reads `host:port`.
+    pub fn parse(cluster: &str, text: &str) -> Result<Self, BadEndpoint> {
         let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        parts.map(|(host, port)| Self { host: host.into(), port }).ok_or_else(|| BadEndpoint(text.into()))
+        parts
+            .map(|(host, port)| Self { cluster: cluster.into(), host: host.into(), port })
+            .ok_or_else(|| BadEndpoint(text.into()))
     }
 }
 
-/// Who logs in, and what the sessions call themselves.
+/// Who logs in and how, and what the sessions call themselves.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub user: String,
@@ -42,109 +51,56 @@ pub struct Login {
     pub statement_timeout: Duration,
     /// Sessions cannot write, whatever the login may do.
     pub read_only: bool,
+    pub access: Access,
+    pub routes: Routes,
 }
 
-/// A failed connection or statement. What it failed at is in here; why, in its source.
-#[derive(Debug, thiserror::Error)]
-pub enum SqlError {
-    #[error("cannot connect to database {database} as {user} at {host}:{port}")]
-    Connect {
-        database: String,
-        user: String,
-        host: String,
-        port: u16,
-        #[source]
-        source: Cause,
-    },
-    #[error("no answer within {0:?} from database {1}")]
-    Timeout(Duration, String),
-    #[error("statement failed: {statement}")]
-    Statement {
-        statement: String,
-        #[source]
-        source: Cause,
-    },
-    #[error("the catalog query of database {database} gave an unexpected answer")]
-    Answer {
-        database: String,
-        #[source]
-        source: serde_json::Error,
-    },
-    #[error("not tried: the connection to the server was lost before")]
-    Abandoned,
-}
-
-/// Who said no.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// Postgres, in its own words.
-    #[error(transparent)]
-    Refused(Refusal),
-    /// The network, or what speaks over it.
-    #[error("{0}")]
-    Wire(String),
-}
-
-/// Postgres' answer to what it does not do.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}{} (SQLSTATE {code})", detail.as_ref().map(|text| format!("; {}", text.replace('\n', "; "))).unwrap_or_default())]
-pub struct Refusal {
-    pub code: String,
-    pub message: String,
-    /// What stands in the way, such as the objects that depend on a role.
-    pub detail: Option<String>,
-    table: Option<String>,
-}
-
-impl From<sqlx::Error> for Cause {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
-                Ok(error) => Self::Refused(Refusal {
-                    code: error.code().into(),
-                    message: error.message().into(),
-                    detail: error.detail().map(Into::into),
-                    table: error.table().map(Into::into),
-                }),
-                Err(error) => Self::Wire(error.to_string()),
-            },
-            sqlx::Error::Io(error) => Self::Wire(error.to_string()),
-            other => Self::Wire(other.to_string()),
-        }
-    }
-}
-
-impl SqlError {
-    pub(super) fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            Self::Connect { source: Cause::Refused(refusal), .. }
-            | Self::Statement { source: Cause::Refused(refusal), .. } => Some(refusal),
-            _ => None,
-        }
-    }
-
-    /// The connection is gone, so that whatever comes next on it would fail too.
-    pub(super) fn is_lost(&self) -> bool {
-        match self {
-            Self::Connect { .. }
-            | Self::Timeout(..)
-            | Self::Abandoned
-            | Self::Statement { source: Cause::Wire(_), .. } => true,
-            // 57P01 to 57P05: the server ends the session or is going down.
-            Self::Statement { source: Cause::Refused(refusal), .. } => refusal.code.starts_with("57P"),
-            Self::Answer { .. } => false,
-        }
-    }
-
-    /// Worth another try: two sessions met at the same catalog row or object, and one gave way.
-    pub(super) fn is_transient(&self) -> bool {
-        let Some(Refusal { code, message, table, .. }) = self.refusal() else { return false };
-        match code.as_str() {
-            // deadlock, serialization, lock_timeout, object in use
-            "40P01" | "40001" | "55P03" | "55006" => true,
-            "XX000" => message.contains("tuple concurrently") || message.contains("could not find tuple"),
-            "23505" => table.as_ref().is_some_and(|table| table.starts_with("pg_")),
-            _ => false,
+impl Login {
+    /// Opens a connection. A token that was used before and is refused now is made anew: it may have lost what it was
+    /// good for, as when its credentials ended or this machine slept.
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        database: &str,
+        options: &PgConnectOptions,
+    ) -> Result<PgConnection, SqlError> {
+        loop {
+            let mut at = format!("{}:{}", endpoint.host, endpoint.port);
+            let failed = |at: String, source| SqlError::Connect {
+                database: database.into(),
+                user: self.user.clone(),
+                at,
+                source,
+            };
+            let Some((secret, reused)) =
+                (self.access.proof(endpoint, &self.user).await).map_err(|cause| failed(at.clone(), cause))?
+            else {
+                let connection = in_time(database, PgConnection::connect_with(options)).await?;
+                return connection.map_err(|error| failed(at, error.into()));
+            };
+            let route = self.routes.to(endpoint);
+            let address = route.prepare(endpoint).await.map_err(|cause| failed(at.clone(), cause))?;
+            if address.to_string() != at {
+                at = format!("{at} (through {address})");
+            }
+            let connect = async {
+                let stream = route.connect(&address, endpoint).await?;
+                let options = options.clone().password(secret.reveal());
+                bridge::connect(stream, &options).await.map_err(Cause::from)
+            };
+            let cause = match in_time(database, connect).await? {
+                Ok(connection) => return Ok(connection),
+                Err(cause) => cause,
+            };
+            let Some(refusal) = cause.refusal() else { return Err(failed(at, cause)) };
+            if refusal.is_of_login() {
+                self.access.forget(endpoint, &self.user).await;
+                if reused {
+                    continue;
+                }
+            }
+            let likely = self.access.explain(refusal, &self.user);
+            return Err(failed(at, likely.into_iter().fold(cause, Cause::likely)));
         }
     }
 }
@@ -193,22 +149,11 @@ impl Session {
             .username(&login.user)
             .database(database)
             .application_name(&login.application)
+            // Where there is TLS, it is ours; see `bridge`.
             .ssl_mode(PgSslMode::Disable)
             .options(settings.into_iter().chain(role))
             .disable_statement_logging();
-        let connection = match timeout(CONNECT, PgConnection::connect_with(&options)).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                return Err(SqlError::Connect {
-                    database: database.into(),
-                    user: login.user.clone(),
-                    host: endpoint.host.clone(),
-                    port: endpoint.port,
-                    source: error.into(),
-                });
-            }
-            Err(_) => return Err(SqlError::Timeout(CONNECT, database.into())),
-        };
+        let connection = login.open(endpoint, database, &options).await?;
         // The server gives up first, and says why.
         let limit = login.statement_timeout + Duration::from_secs(10);
         Ok(Self { connection, database: database.into(), limit })
@@ -262,6 +207,10 @@ impl Session {
     pub(super) async fn close(self) {
         let _ = timeout(Duration::from_secs(1), self.connection.close()).await;
     }
+}
+
+async fn in_time<T>(database: &str, connect: impl Future<Output = T>) -> Result<T, SqlError> {
+    timeout(CONNECT, connect).await.map_err(|_| SqlError::Timeout(CONNECT, database.into()))
 }
 
 fn first_line(query: &str) -> String {

@@ -1,21 +1,30 @@
 //! Postgres: one query reads a cluster, one more each database; changes go in transactions, one database at a time.
 
+mod access;
+mod bridge;
 mod catalog;
 mod connection;
+mod error;
 mod lock;
 mod quote;
 mod read;
+mod route;
 mod script;
+mod tls;
 mod trial;
+mod tunnel;
 mod write;
 
+pub use access::{Access, Keyring, Tokens};
 pub use catalog::{
     Acl, Catalog, Column, Database, DatabaseEntry, DefaultAcl, Extension, LargeObjects, Member, Oid,
     Relations, Role, Routines, Schema, Shared, Types,
 };
-pub use connection::{Endpoint, Login, SqlError};
+pub use connection::{BadEndpoint, Endpoint, Login};
+pub use error::{Cause, SqlError};
 pub use lock::{Lock, LockError};
 pub use quote::{PUBLIC, grantee, ident, literal};
+pub use route::{Route, Routes};
 pub use script::{Place, Script, Stage};
 pub use trial::{Again, Attempted, DeclaredSchema, Door, Object, Tried};
 pub use write::{Ending, Task};
@@ -46,5 +55,14 @@ pub struct Postgres<M> {
 impl<M> Postgres<M> {
     pub fn new(login: Login) -> Self {
         Self { login, idle: Arc::default(), mode: PhantomData }
+    }
+
+    /// Says goodbye on all sessions that were kept, and ends the tunnels.
+    pub async fn close(&self) {
+        let idle = self.idle.lock().map(|mut idle| std::mem::take(&mut *idle)).unwrap_or_default();
+        for (_, session) in idle {
+            session.close().await;
+        }
+        self.login.routes.close().await;
     }
 }

@@ -94,14 +94,6 @@ impl Postgres<ReadWrite> {
             idle.push((endpoint.clone(), session));
         }
     }
-
-    /// Says goodbye on all sessions that were kept.
-    pub async fn close(&self) {
-        let idle = self.idle.lock().map(|mut idle| std::mem::take(&mut *idle)).unwrap_or_default();
-        for (_, session) in idle {
-            session.close().await;
-        }
-    }
 }
 
 fn groups(tasks: &[Task]) -> Vec<Group> {

@@ -10,7 +10,7 @@ use infra::{
     model::access::{Method, Observed},
     providers::{
         TryOnly,
-        postgres::{ADMIN, Endpoint, Login, Postgres},
+        postgres::{ADMIN, Access, Endpoint, Login, Postgres, Routes},
     },
 };
 
@@ -124,8 +124,11 @@ async fn without_logging_in() {
             application: "a test".into(),
             statement_timeout: Duration::from_secs(30),
             read_only: false,
+            access: Access::Trust,
+            routes: Routes::default(),
         };
-        let endpoint = Endpoint { host: "127.0.0.1".into(), port: sandbox.port().await };
+        let endpoint =
+            Endpoint { cluster: "main".into(), host: "127.0.0.1".into(), port: sandbox.port().await };
         let prover = Postgres::<TryOnly>::new(login);
         let logins: Vec<String> = expected.logins().cloned().collect();
         let mut methods = BTreeSet::new();

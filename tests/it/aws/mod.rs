@@ -1,0 +1,3 @@
+//! What runs on AWS.
+
+mod login;
