@@ -1,6 +1,7 @@
 //! What an environment becomes. Alone knows that a service is a database, roles and access, and holds every naming rule.
 
 mod access;
+mod identity;
 mod people;
 mod service;
 mod shared;
@@ -8,6 +9,7 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use access::{Expected, expected};
+pub use identity::roles;
 
 use crate::{
     engine::Desired,

@@ -1,6 +1,7 @@
 //! Every kind that is managed: one file each, one line in `kinds!` each.
 
 mod facts;
+pub mod iam_role;
 pub mod local_server;
 mod lockout;
 pub mod pg_access;

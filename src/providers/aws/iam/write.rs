@@ -54,10 +54,7 @@ impl Aws<ReadWrite> {
     }
 
     /// The ARN of the new role; `None` if one of that name exists already.
-    pub async fn create_role(
-        &self,
-        new: NewRole<'_>,
-    ) -> Result<Option<String>, AwsError> {
+    pub async fn create_role(&self, new: NewRole<'_>) -> Result<Option<String>, AwsError> {
         let create = async || {
             let call = self.clients.iam.create_role().role_name(new.name).path(new.path);
             let call = call.assume_role_policy_document(new.trust).set_tags(Some(tags(new.tags)));
@@ -116,11 +113,7 @@ impl Aws<ReadWrite> {
         gone(self.call(role, false, detach).await.map(drop))
     }
 
-    pub async fn set_boundary(
-        &self,
-        role: &str,
-        boundary: Option<&str>,
-    ) -> Result<(), AwsError> {
+    pub async fn set_boundary(&self, role: &str, boundary: Option<&str>) -> Result<(), AwsError> {
         let Some(boundary) = boundary else {
             let delete = async || {
                 let answer = self.clients.iam.delete_role_permissions_boundary().role_name(role).send().await;
@@ -136,11 +129,7 @@ impl Aws<ReadWrite> {
         self.call(role, false, put).await.map(drop)
     }
 
-    pub async fn tag_role(
-        &self,
-        role: &str,
-        added: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError> {
+    pub async fn tag_role(&self, role: &str, added: &BTreeMap<String, String>) -> Result<(), AwsError> {
         let tag = async || {
             let answer = self.clients.iam.tag_role().role_name(role).set_tags(Some(tags(added))).send().await;
             answer.map_err(|error| AwsError::of("iam:TagRole", error))
@@ -148,11 +137,7 @@ impl Aws<ReadWrite> {
         self.call(role, false, tag).await.map(drop)
     }
 
-    pub async fn untag_role(
-        &self,
-        role: &str,
-        keys: Vec<String>,
-    ) -> Result<(), AwsError> {
+    pub async fn untag_role(&self, role: &str, keys: Vec<String>) -> Result<(), AwsError> {
         let untag = async || {
             let call = self.clients.iam.untag_role().role_name(role).set_tag_keys(Some(keys.clone()));
             call.send().await.map_err(|error| AwsError::of("iam:UntagRole", error))
