@@ -92,7 +92,7 @@ impl Run<'_> {
         }
         let expected = self.expected()?;
         let mut signals = Signals::new()?;
-        let live = session.writer(self.verb)?;
+        let live = session.writer(self.verb).await?;
         let locks = self.lock(&session, &live).await?;
         let ended = self.locked(&session, &live, &locks, expected.as_ref(), &mut signals).await;
         live.postgres.close().await;
@@ -135,7 +135,7 @@ impl Run<'_> {
         let clusters = if self.wanted.destroy {
             Vec::new()
         } else {
-            live.running().await.map_err(|error| boxed(&error))?
+            live.running(&session.interest()).await.map_err(|error| boxed(&error))?
         };
         for (cluster, endpoint) in clusters {
             match live.postgres.lock(&cluster, &endpoint, patience).await {

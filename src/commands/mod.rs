@@ -4,6 +4,7 @@ mod apply;
 mod exit;
 mod interrupt;
 mod plan;
+mod platform;
 mod session;
 mod show;
 mod small;

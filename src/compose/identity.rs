@@ -1,28 +1,35 @@
 //! Roles of IAM: one for each service, one for each person, and what each may log in as.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Composition;
 use crate::{
     engine::{Late, Output},
     model::{
         Address,
-        environment::{Aws, Environment, Person, Platform, Service, WorkloadIdentity},
-        mark::tag,
+        environment::{Aws, Person, Platform, Service, WorkloadIdentity},
         names::{Roles, developer},
         policy::{Document, Policy, Statement},
     },
-    resources::iam_role::{Holder, IamRole, POLICY},
+    resources::{
+        aurora::cluster::AuroraCluster,
+        iam_role::{Holder, IamRole, POLICY},
+    },
 };
 
-/// All roles that the environment declares; none where it does not run on AWS. Pure.
-pub fn roles(name: &str, environment: &Environment) -> BTreeMap<Address, IamRole> {
-    let Platform::Aws(aws) = &environment.platform else { return BTreeMap::new() };
-    let composition = Composition { name, environment, desired: crate::engine::Desired::default() };
-    let identity = Identity { composition: &composition, aws, partition: partition(&aws.region) };
-    let services = environment.services.iter().filter_map(|(name, service)| identity.service(name, service));
-    let people = environment.people.iter().filter_map(|(name, person)| identity.person(name, person));
-    services.chain(people).collect()
+impl Composition<'_> {
+    /// Roles are of AWS; on this machine whoever is on it may log in.
+    pub(super) fn identities(&mut self) {
+        let Platform::Aws(aws) = &self.environment.platform else { return };
+        let identity = Identity { composition: self, aws, partition: partition(&aws.region) };
+        let services = self.environment.services.iter();
+        let services = services.filter_map(|(name, service)| identity.service(name, service));
+        let people = self.environment.people.iter();
+        let people = people.filter_map(|(name, person)| identity.person(name, person));
+        for (address, role) in services.chain(people).collect::<Vec<_>>() {
+            self.add(address, role);
+        }
+    }
 }
 
 struct Identity<'a> {
@@ -60,8 +67,6 @@ impl Identity<'_> {
     fn role(&self, holder: Holder<'_>, trust: Statement<Late>, logins: Vec<Late>) -> (Address, IamRole) {
         let Composition { name, environment, .. } = self.composition;
         let address = holder.address();
-        let mut tags = environment.tags.clone();
-        tags.extend(tag::of(name, address.as_str(), environment.protect));
         let mut policies = BTreeMap::new();
         if !logins.is_empty() {
             let connect = Statement::allow("Connect", &["rds-db:connect"]).on(logins);
@@ -72,9 +77,9 @@ impl Identity<'_> {
             path: IamRole::path(name),
             trust: Document::new(vec![trust]).into(),
             policies,
-            attached: std::collections::BTreeSet::new(),
+            attached: BTreeSet::new(),
             permissions_boundary: environment.permissions_boundary.clone(),
-            tags,
+            tags: self.composition.tags(&address),
         };
         (address, role)
     }
@@ -84,7 +89,7 @@ impl Identity<'_> {
     fn login(&self, cluster: &str, login: &str) -> Late {
         let Aws { account, region, .. } = self.aws;
         let before = format!("arn:{}:rds-db:{region}:{account}:dbuser:", self.partition);
-        let id = Late::after(Address::new("aurora_cluster", cluster), Output::ResourceId);
+        let id = Late::after(AuroraCluster::address(cluster), Output::ResourceId);
         id.within(&before, &format!("/{login}"))
     }
 

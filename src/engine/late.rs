@@ -22,6 +22,8 @@ pub enum Output {
     Port,
     /// The folder of a server on this machine.
     Folder,
+    /// How many there are, or may be.
+    Count,
 }
 
 impl fmt::Display for Output {
@@ -34,6 +36,7 @@ impl fmt::Display for Output {
             Self::Version => "version",
             Self::Port => "port",
             Self::Folder => "folder",
+            Self::Count => "count",
         })
     }
 }

@@ -69,7 +69,6 @@ impl Access {
             return Some("the server takes this login only with TLS, or not from this address".into());
         }
         match self {
-            Self::Trust => None,
             // Who is no member is asked for a password; no token is one.
             Self::Iam(_) if refusal.code == "28P01" => Some(format!(
                 "there is no role {user}, or it is no member of {IAM}: infra apply makes infra_admin and infra_planner"
@@ -78,11 +77,11 @@ impl Access {
                 "the AWS identity that signs may not rds-db:connect as {user} to this cluster's resource id, its \
                  credentials have expired or been revoked, or this machine's clock is off by minutes"
             )),
-            Self::Iam(_) => None,
             Self::Password(_) => Some(format!(
                 "the password may have been rotated just now: try again; a member of {IAM} is not let in by password \
                  at all"
             )),
+            Self::Trust | Self::Iam(_) => None,
         }
     }
 }
@@ -91,10 +90,13 @@ impl Access {
 #[derive(Clone, Debug)]
 pub struct Keyring {
     tokens: Arc<dyn Tokens>,
-    kept: Arc<Mutex<BTreeMap<Key, (Instant, Secret<String>)>>>,
+    kept: Arc<Mutex<BTreeMap<Key, Kept>>>,
 }
 
+/// Host, port and user.
 type Key = (String, u16, String);
+/// When it was made.
+type Kept = (Instant, Secret<String>);
 
 fn key(endpoint: &Endpoint, user: &str) -> Key {
     (endpoint.host.clone(), endpoint.port, user.to_owned())

@@ -123,12 +123,12 @@ impl SqlError {
     /// The connection is gone, so that whatever comes next on it would fail too.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Timeout(..) | Self::Abandoned | Self::LockedOut(_) => true,
+            Self::Connect { .. } | Self::Timeout(..) | Self::Abandoned => true,
             // 57P01 to 57P05: the server ends the session or is going down.
             Self::Statement { source, .. } => {
                 source.refusal().is_none_or(|refusal| refusal.code.starts_with("57P"))
             }
-            Self::Answer { .. } => false,
+            Self::Answer { .. } | Self::LockedOut(_) => false,
         }
     }
 

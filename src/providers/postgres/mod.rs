@@ -1,7 +1,9 @@
 //! Postgres: one query reads a cluster, one more each database; changes go in transactions, one database at a time.
 
 mod access;
+mod bootstrap;
 mod bridge;
+mod canary;
 mod catalog;
 mod connection;
 mod error;
@@ -16,6 +18,7 @@ mod tunnel;
 mod write;
 
 pub use access::{Access, Keyring, Tokens};
+pub use bootstrap::{BootstrapError, Bootstrapped};
 pub use catalog::{
     Acl, Catalog, Column, Database, DatabaseEntry, DefaultAcl, Extension, LargeObjects, Member, Oid,
     Relations, Role, Routines, Schema, Shared, Types,
@@ -34,6 +37,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::model::secret::Secret;
 use connection::Session;
 
 /// The login that `infra plan` uses: it may connect, and nothing else.
@@ -55,6 +59,12 @@ pub struct Postgres<M> {
 impl<M> Postgres<M> {
     pub fn new(login: Login) -> Self {
         Self { login, idle: Arc::default(), mode: PhantomData }
+    }
+
+    /// Another login that goes the same ways; with a password, or else as this one proves itself.
+    pub fn login_as(&self, user: &str, password: Option<Secret<String>>) -> Login {
+        let access = password.map_or_else(|| self.login.access.clone(), Access::Password);
+        Login { user: user.into(), access, ..self.login.clone() }
     }
 
     /// Says goodbye on all sessions that were kept, and ends the tunnels.

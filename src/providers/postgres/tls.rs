@@ -201,7 +201,7 @@ mod tests {
         let text = std::str::from_utf8(text).unwrap();
         // UTCTime has two digits of the year; none of these ends before 2050, where it ends.
         let text = if tag == 0x17 { format!("20{text}") } else { text.to_owned() };
-        DateTime::strptime("%Y%m%d%H%M%SZ", text).unwrap().to_zoned(TimeZone::UTC).unwrap().timestamp()
+        TimeZone::UTC.to_timestamp(DateTime::strptime("%Y%m%d%H%M%SZ", text).unwrap()).unwrap()
     }
 
     /// The name and the end of a certificate.

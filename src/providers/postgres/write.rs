@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{Endpoint, MAINTENANCE, Place, Postgres, Script, SqlError, Stage, connection::Session};
+use super::{Endpoint, MAINTENANCE, Place, Postgres, Script, SqlError, Stage, canary, connection::Session};
 use crate::providers::ReadWrite;
 
 /// Tries of a transaction that met another session at the same row; over some seconds, for a crowd of others.
@@ -51,6 +51,22 @@ impl Postgres<ReadWrite> {
                 Err(error) => error,
             };
             match error {
+                // It has been committed, and only the memberships were taken back.
+                (_, SqlError::LockedOut(why)) => {
+                    let grants = |task| {
+                        tasks.get(task).is_some_and(|task: &Task| {
+                            task.script.statements().any(|statement| canary::member(statement).is_some())
+                        })
+                    };
+                    endings.extend(group.tasks.map(|task| {
+                        if grants(task) {
+                            Ending::Failed(SqlError::LockedOut(why.clone()))
+                        } else {
+                            Ending::Done
+                        }
+                    }));
+                    endings.extend((endings.len()..tasks.len()).map(|_| Ending::RolledBack));
+                }
                 // Nothing is left to talk to, and each of the rest would find the same.
                 (_, error) if error.is_lost() => {
                     endings.push(Ending::Failed(error));
@@ -176,7 +192,7 @@ impl Sessions<'_> {
             }
             return Err((at.saturating_sub(1), error));
         }
-        Ok(())
+        self.client.look_after(self.endpoint, session, &stage.statements).await.map_err(|error| (0, error))
     }
 
     async fn close(self) {

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use quota::quotas;
 
 use crate::{
-    engine::{Found, Known, Late, Output, Outputs, Removal, Resource, Verdict},
+    engine::{Found, Known, Late, Output, Outputs, Removal, Resource, Verdict, World},
     model::{Address, mark::tag, policy::Policy},
     providers::aws::{
-        Estate,
+        Estate, Interest,
         iam::{PATH, PREFIX, Role},
     },
 };
@@ -79,13 +79,19 @@ impl IamRole {
     }
 
     /// All roles that are ours, or that have a name which ours would have.
-    pub fn project(estate: &Estate, environment: &str) -> Vec<(Address, Found<Self>)> {
-        estate.iam.roles.iter().filter_map(|role| Self::found(role, environment)).collect()
+    pub(super) fn recognise(estate: &Estate, interest: &Interest) -> Vec<(Address, Found<Self>)> {
+        estate.iam.roles.iter().filter_map(|role| Self::found(role, &interest.environment)).collect()
     }
 
-    /// What could not be read, if the roles could not.
-    pub fn unreadable(estate: &Estate, environment: &str) -> Option<(Address, String)> {
-        Some((Self::folder(&Self::path(environment)), estate.iam.unreadable.clone()?))
+    /// The roles, if they could not be read, and the account's quotas.
+    pub(super) fn survey<R>(estate: &Estate, interest: &Interest, world: &mut World<R>) {
+        if let Some(why) = &estate.iam.unreadable {
+            world.unreadable.insert(Self::folder(&Self::path(&interest.environment)), why.clone());
+        }
+        let numbers = estate.iam.quotas.iter();
+        world.facts.extend(numbers.map(|(quota, number)| {
+            (quota::address(quota), Outputs::from([(Output::Count, number.to_string())]))
+        }));
     }
 
     fn found(role: &Role, environment: &str) -> Option<(Address, Found<Self>)> {

@@ -1,19 +1,25 @@
 //! What IAM's quotas would refuse, before the first call is made.
 
-use std::collections::BTreeMap;
-
 use super::IamRole;
 use crate::{
-    engine::{Awaited, Finding, Late, Plan},
+    engine::{Awaited, Finding, Known, Late, Output, Plan},
     model::{Address, policy::Policy},
 };
 
 /// As long as the ids of clusters are.
 const AN_ID: &str = "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// Refuses a plan that IAM's quotas would not let through. `quotas` are the account's, by AWS's names; what is not among
-/// them is not checked. Pure.
-pub fn quotas<R>(plan: &Plan<R>, quotas: &BTreeMap<String, i64>) -> Vec<Finding>
+/// Where a quota, or what is used of it, stands among the facts; by AWS's name.
+pub(super) fn address(quota: &str) -> Address {
+    Address::new("iam_quota", quota)
+}
+
+fn known(known: &Known, quota: &str) -> Option<i64> {
+    known.get(&address(quota))?.get(&Output::Count)?.parse().ok()
+}
+
+/// Refuses a plan that IAM's quotas would not let through. What was not read of them is not checked. Pure.
+pub fn quotas<R>(plan: &Plan<R>) -> Vec<Finding>
 where
     R: Clone,
     IamRole: TryFrom<R>,
@@ -25,14 +31,14 @@ where
         .filter(|step| step.action.existing().is_none() && role(step.action.wanted()).is_some())
         .map(|step| step.address.clone())
         .collect();
-    let mut findings: Vec<Finding> = number(&new, quotas).into_iter().collect();
+    let mut findings: Vec<Finding> = number(&new, &plan.known).into_iter().collect();
     for (address, role) in wanted {
         let inline: usize = role.policies.values().map(size).sum();
         findings.extend(
             [("RolePolicySizeQuota", inline, "inline policies have"), ("AssumeRolePolicySizeQuota", size(&role.trust), "trust policy has")]
                 .into_iter()
                 .filter_map(|(quota, size, part)| {
-                    let most = quotas.get(quota).filter(|most| count(size) > **most)?;
+                    let most = known(&plan.known, quota).filter(|most| count(size) > *most)?;
                     Some(finding(
                         format!("the {part} {size} characters, and IAM's {quota} of this account is {most}: {}", role.name),
                         "ask for more in the AWS console under Service Quotas, or spread the clusters over two environments",
@@ -44,8 +50,8 @@ where
     findings
 }
 
-fn number(new: &[Address], quotas: &BTreeMap<String, i64>) -> Option<Finding> {
-    let (most, used) = (*quotas.get("RolesQuota")?, *quotas.get("Roles")?);
+fn number(new: &[Address], facts: &Known) -> Option<Finding> {
+    let (most, used) = (known(facts, "RolesQuota")?, known(facts, "Roles")?);
     let free = most.saturating_sub(used).max(0);
     (!new.is_empty() && count(new.len()) > free).then(|| {
         finding(
