@@ -33,7 +33,8 @@ pub(super) fn value(of: &MachineValue, what: &str, folder: &Path) -> Result<Stri
         MachineValue::File(of) => {
             let path = folder.join(&of.file);
             let text = fs::read_to_string(&path).map_err(|error| {
-                Failure::of(&error).named(&format!("{what} comes from {}, which cannot be read", path.display()))
+                Failure::of(&error)
+                    .named(&format!("{what} comes from {}, which cannot be read", path.display()))
             })?;
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
@@ -59,9 +60,11 @@ fn poll() -> Result<Duration, Stop> {
     match env::var(POLL_VARIABLE) {
         Ok(text) if !text.is_empty() => match text.parse() {
             Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
-            _ => Err(Failure::new(format!("{POLL_VARIABLE} is `{text}`, which is no number of milliseconds"))
-                .hint("such as 10000, which is the default")
-                .into()),
+            _ => {
+                Err(Failure::new(format!("{POLL_VARIABLE} is `{text}`, which is no number of milliseconds"))
+                    .hint("such as 10000, which is the default")
+                    .into())
+            }
         },
         _ => Ok(POLL),
     }
@@ -73,7 +76,8 @@ pub(super) fn routes(environment: &Environment, folder: &Path) -> Result<Routes,
     for (name, cluster) in &environment.clusters {
         let connection = &cluster.connection;
         let host = connection.host.as_ref();
-        let host = host.map(|host| value(host, &format!("clusters.{name}.connection.host"), folder)).transpose()?;
+        let host =
+            host.map(|host| value(host, &format!("clusters.{name}.connection.host"), folder)).transpose()?;
         let authorities: Option<PathBuf> = connection.ca_file.as_ref().map(|file| folder.join(file));
         let mut route = Route::new(connection.tls, authorities).through(host, connection.port);
         if let Some(command) = &connection.tunnel {

@@ -144,9 +144,7 @@ impl Session {
         aws: Option<&Aws<M>>,
     ) -> Result<Login, Stop> {
         let (access, routes) = match aws {
-            Some(aws) => {
-                (Access::iam(aws.signer()), platform::routes(&self.environment, &self.folder())?)
-            }
+            Some(aws) => (Access::iam(aws.signer()), platform::routes(&self.environment, &self.folder())?),
             None => (Access::Trust, Routes::default()),
         };
         Ok(Login {
@@ -186,7 +184,9 @@ impl Session {
     }
 
     pub(super) async fn read<M>(&self, live: &Live<M>, desired: &Desired<Any>) -> Result<World<Any>, Stop> {
-        live.read(&Scope::of(desired, self.interest())).await.map_err(|error| Failure::of(error.as_ref()).into())
+        live.read(&Scope::of(desired, self.interest()))
+            .await
+            .map_err(|error| Failure::of(error.as_ref()).into())
     }
 
     /// Compares, selects and guards. Pure.
@@ -205,6 +205,7 @@ impl Session {
         };
         let mut findings = engine::guard(&plan, &limits);
         findings.extend(resources::lockout(&plan, world));
+        findings.extend(resources::quotas(&plan));
         let digest: Digest = engine::digest(&self.name, &plan)?;
         let about = About {
             environment: self.name.clone(),

@@ -7,8 +7,8 @@ use crate::{
     model::{
         Address,
         environment::{
-            Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform,
-            Scalar, Storage,
+            Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform, Scalar,
+            Storage,
         },
         mark::tag,
     },
@@ -80,7 +80,7 @@ impl Composition<'_> {
     }
 
     /// The environment's tags, and the mark.
-    fn tags(&self, address: &Address) -> BTreeMap<String, String> {
+    pub(super) fn tags(&self, address: &Address) -> BTreeMap<String, String> {
         let mut tags = self.environment.tags.clone();
         tags.extend(tag::of(self.name, address.as_str(), self.environment.protect));
         tags
@@ -123,7 +123,8 @@ impl Composition<'_> {
     fn aurora_cluster(&mut self, name: &str, identifier: &str, declared: &Cluster, groups: &Groups) {
         let environment = self.environment;
         let address = AuroraCluster::address(name);
-        let policy = declared.backup_policy.as_ref().and_then(|policy| environment.backup_policies.get(policy));
+        let policy =
+            declared.backup_policy.as_ref().and_then(|policy| environment.backup_policies.get(policy));
         let backup = match policy {
             Some(BackupPolicy::Aurora(backup)) => Some(backup),
             _ => None,
@@ -162,9 +163,11 @@ impl Composition<'_> {
             copy_tags_to_snapshots: true,
             iam_authentication: true,
             log_exports: logs.into_iter().map(|log| log.name().to_owned()).collect(),
-            performance_insights: declared.performance_insights.as_ref().map(|insights| PerformanceInsights {
-                retention_days: insights.retention_days,
-                kms_key: insights.kms_key.clone(),
+            performance_insights: declared.performance_insights.as_ref().map(|insights| {
+                PerformanceInsights {
+                    retention_days: insights.retention_days,
+                    kms_key: insights.kms_key.clone(),
+                }
             }),
             database_insights: match declared.database_insights {
                 DatabaseInsights::Standard => "standard".into(),
@@ -178,20 +181,17 @@ impl Composition<'_> {
             apply: declared.apply,
             allow_major_upgrade: declared.allow_major_upgrade,
             groups: groups.all(),
-            instance_parameter_group: groups.instances.as_ref().map(|suffix| format!("{identifier}-{suffix}")),
+            instance_parameter_group: groups
+                .instances
+                .as_ref()
+                .map(|suffix| format!("{identifier}-{suffix}")),
         };
         let cluster =
             AuroraCluster { name: name.into(), spec, wishes: Facts(wishes), facts: Facts::default() };
         self.add(address, cluster);
     }
 
-    fn aurora_instances(
-        &mut self,
-        name: &str,
-        identifier: &str,
-        declared: &Cluster,
-        group: Option<&str>,
-    ) {
+    fn aurora_instances(&mut self, name: &str, identifier: &str, declared: &Cluster, group: Option<&str>) {
         let version = declared.engine_version.as_deref().unwrap_or_default();
         let major = version.split('.').next().unwrap_or_default();
         for number in 1..=u16::from(declared.readers) + 1 {

@@ -2,6 +2,7 @@
 
 mod access;
 mod aurora;
+mod identity;
 mod people;
 mod service;
 mod shared;
@@ -45,6 +46,7 @@ pub fn compose(name: &str, environment: &Environment) -> Desired<Any> {
     }
     composition.groups();
     composition.people();
+    composition.identities();
     composition.desired
 }
 

@@ -2,6 +2,7 @@
 
 pub mod aurora;
 mod facts;
+pub mod iam_role;
 pub mod local_server;
 mod lockout;
 pub mod pg_access;
@@ -17,6 +18,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 pub use facts::Facts;
+pub use iam_role::quotas;
 pub use lockout::lockout;
 pub use sql::{Dialect, Grants, search_path};
 
@@ -34,6 +36,7 @@ use crate::{
     },
 };
 use aurora::{cluster::AuroraCluster, instance::AuroraInstance, logins::PgLogins};
+use iam_role::IamRole;
 use sql::{Project, Sql};
 
 /// How a kind that is no SQL is found in the world. Read-only clients can.
@@ -179,7 +182,8 @@ pub fn effects(action: &Action<Any>, known: &Known) -> Vec<String> {
 impl Write<Any> for Live<ReadWrite> {
     async fn write(&self, steps: &[(&Address, Action<Any>)], context: &Context<'_>) -> Vec<Written> {
         let Some((_, first)) = steps.first() else { return Vec::new() };
-        let instances = steps.iter().map(|(address, action)| Some((*address, typed::<AuroraInstance>(action)?)));
+        let instances =
+            steps.iter().map(|(address, action)| Some((*address, typed::<AuroraInstance>(action)?)));
         if let (Some(instances), Some(aws)) = (instances.collect::<Option<Vec<_>>>(), &self.aws) {
             return aurora::instance::instances(aws, &instances, context).await;
         }
@@ -220,6 +224,7 @@ struct NoAws;
 fn survey(estate: &Estate, interest: &Interest, world: &mut World<Any>) {
     world.found.extend(recognised(estate, interest));
     PgLogins::unreadable(estate, interest, world);
+    IamRole::survey(estate, interest, world);
     let fact = |output, value: &str| Outputs::from([(output, value.to_owned())]);
     for version in &estate.versions {
         // Every prefix of it leads to the newest that has it; versions come oldest first.
@@ -427,6 +432,7 @@ kinds! {
         AuroraInstance(aurora::instance::AuroraInstance) => aws,
         AuroraAutoscaling(aurora::autoscaling::AuroraAutoscaling) => aws,
         PgLogins(aurora::logins::PgLogins) => everything,
+        IamRole(iam_role::IamRole) => aws,
     }
     sql {
         PgRole(pg_role::PgRole),

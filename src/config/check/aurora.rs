@@ -43,12 +43,21 @@ fn identifiers(facts: &Facts<'_>, problems: &mut Problems) {
         let longest = AURORA_IDENTIFIER - "-16".len();
         if identifier.len() > longest {
             problems
-                .add(spot(), format!("the identifier `{identifier}` has {} bytes; it may have {longest}", identifier.len()))
+                .add(
+                    spot(),
+                    format!(
+                        "the identifier `{identifier}` has {} bytes; it may have {longest}",
+                        identifier.len()
+                    ),
+                )
                 .because("with the number of an instance it must fit the 63 bytes of an Aurora identifier");
         }
         if let Some(other) = known.insert(identifier.clone(), name) {
             problems
-                .add(spot(), format!("the clusters `{other}` and `{name}` have the same identifier `{identifier}`"))
+                .add(
+                    spot(),
+                    format!("the clusters `{other}` and `{name}` have the same identifier `{identifier}`"),
+                )
                 .mend("give one of them another `identifier`");
         }
     }
@@ -111,7 +120,10 @@ fn autoscaling(facts: &Facts<'_>, problems: &mut Problems, name: &str, cluster: 
         problems
             .add(
                 facts.at(&["clusters", name, "autoscaling", "min"]),
-                format!("`min` is {}, fewer than the {} `readers` that are always there", scaling.min, cluster.readers),
+                format!(
+                    "`min` is {}, fewer than the {} `readers` that are always there",
+                    scaling.min, cluster.readers
+                ),
             )
             .mend(format!("write `min: {}` or more", cluster.readers));
     }
@@ -119,7 +131,8 @@ fn autoscaling(facts: &Facts<'_>, problems: &mut Problems, name: &str, cluster: 
 
 fn insights(facts: &Facts<'_>, problems: &mut Problems, name: &str, cluster: &Cluster) {
     let days = cluster.performance_insights.as_ref().map(|insights| insights.retention_days);
-    if let Some(days) = days.filter(|days| *days != 7 && *days != 731 && (days % 31 != 0 || *days > 23 * 31)) {
+    if let Some(days) = days.filter(|days| *days != 7 && *days != 731 && (days % 31 != 0 || *days > 23 * 31))
+    {
         problems
             .add(
                 facts.at(&["clusters", name, "performance_insights", "retention_days"]),
@@ -154,7 +167,9 @@ fn master(facts: &Facts<'_>, problems: &mut Problems, name: &str, cluster: &Clus
 }
 
 fn pause(facts: &Facts<'_>, problems: &mut Problems, name: &str, cluster: &Cluster) {
-    let Some((serverless, pause)) = cluster.serverless.and_then(|of| Some((of, of.pause_after?))) else { return };
+    let Some((serverless, pause)) = cluster.serverless.and_then(|of| Some((of, of.pause_after?))) else {
+        return;
+    };
     let spot = facts.at(&["clusters", name, "serverless", "pause_after"]);
     if serverless.min > 0.0 {
         problems

@@ -124,7 +124,9 @@ impl Aws<ReadWrite> {
                 ClusterField::Capacity => {
                     call.set_serverless_v2_scaling_configuration(new.capacity.map(capacity))
                 }
-                ClusterField::BackupRetention => call.backup_retention_period(new.backup_retention_days.into()),
+                ClusterField::BackupRetention => {
+                    call.backup_retention_period(new.backup_retention_days.into())
+                }
                 ClusterField::BackupWindow => call.set_preferred_backup_window(new.backup_window.clone()),
                 ClusterField::MaintenanceWindow => {
                     call.set_preferred_maintenance_window(new.maintenance_window.clone())
@@ -135,7 +137,8 @@ impl Aws<ReadWrite> {
                     call.enable_iam_database_authentication(new.iam_authentication)
                 }
                 ClusterField::LogExports => {
-                    let (on, off) = (&new.log_exports - &old.log_exports, &old.log_exports - &new.log_exports);
+                    let (on, off) =
+                        (&new.log_exports - &old.log_exports, &old.log_exports - &new.log_exports);
                     call.cloudwatch_logs_export_configuration(
                         CloudwatchLogsExportConfiguration::builder()
                             .set_enable_log_types(some(on))
@@ -147,7 +150,9 @@ impl Aws<ReadWrite> {
                 ClusterField::Insights => {
                     let insights = new.performance_insights.as_ref();
                     call.enable_performance_insights(insights.is_some())
-                        .set_performance_insights_retention_period(insights.map(|of| of.retention_days.into()))
+                        .set_performance_insights_retention_period(
+                            insights.map(|of| of.retention_days.into()),
+                        )
                         .set_performance_insights_kms_key_id(insights.and_then(|of| of.kms_key.clone()))
                         .database_insights_mode(DatabaseInsightsMode::from(new.database_insights.as_str()))
                 }
@@ -197,7 +202,8 @@ impl Aws<ReadWrite> {
         let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
         let password = value.as_ref().and_then(|value| value.get("password")).and_then(|text| text.as_str());
         // What the parser would say of it might show it.
-        let unfit = || AwsError::Unfit { what: format!("the secret {secret}"), why: "it holds no password".into() };
+        let unfit =
+            || AwsError::Unfit { what: format!("the secret {secret}"), why: "it holds no password".into() };
         password.map(|text| Secret::new(text.to_owned())).ok_or_else(unfit)
     }
 

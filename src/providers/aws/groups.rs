@@ -115,9 +115,12 @@ impl Aws<ReadWrite> {
                     let call = (self.clients.rds.describe_db_cluster_parameters())
                         .db_cluster_parameter_group_name(group)
                         .filters(filter);
-                    call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await.map_err(
-                        |error| AwsError::of("rds:DescribeDBClusterParameters", error),
-                    )?
+                    call.into_paginator()
+                        .items()
+                        .send()
+                        .collect::<Result<Vec<_>, _>>()
+                        .await
+                        .map_err(|error| AwsError::of("rds:DescribeDBClusterParameters", error))?
                 }
                 Level::Instance => {
                     let call = self.clients.rds.describe_db_parameters().db_parameter_group_name(group);
@@ -213,7 +216,8 @@ impl Aws<ReadWrite> {
             answer.map_err(|error| AwsError::of("rds:RemoveTagsFromResource", error))?;
         }
         let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
-        let changed: BTreeMap<String, String> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let changed: BTreeMap<String, String> =
+            changed.map(|(key, value)| (key.clone(), value.clone())).collect();
         if !changed.is_empty() {
             let call = self.clients.rds.add_tags_to_resource().resource_name(arn);
             let answer = call.set_tags(some(tags(&changed))).send().await;
@@ -286,7 +290,11 @@ impl Aws<ReadWrite> {
             .service_namespace(ServiceNamespace::Rds)
             .resource_id(format!("cluster:{cluster}"))
             .scalable_dimension(ScalableDimension::RdsClusterReadReplicaCount);
-        match call.send().await.map_err(|error| AwsError::of("application-autoscaling:DeregisterScalableTarget", error)) {
+        match call
+            .send()
+            .await
+            .map_err(|error| AwsError::of("application-autoscaling:DeregisterScalableTarget", error))
+        {
             Err(error) if error.is(&["ObjectNotFoundException"]) => Ok(()),
             other => other.map(drop),
         }

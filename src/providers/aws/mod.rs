@@ -4,6 +4,7 @@ mod cluster;
 mod error;
 pub mod estate;
 mod groups;
+pub mod iam;
 mod instance;
 mod session;
 mod text;

@@ -56,7 +56,10 @@ impl Effects for AuroraAutoscaling {
                 new.identifier, new.min, new.max
             );
             let policies = new.policies.iter().map(|(name, policy)| {
-                format!("application-autoscaling:PutScalingPolicy {name} ({} at {})", policy.metric, policy.target)
+                format!(
+                    "application-autoscaling:PutScalingPolicy {name} ({} at {})",
+                    policy.metric, policy.target
+                )
             });
             std::iter::once(register).chain(policies).collect::<Vec<_>>()
         };
@@ -90,7 +93,10 @@ impl Recognise for AuroraAutoscaling {
                 policies: scaling.policies.clone(),
             };
             let owned = tag::environment(tags) == Some(interest.environment.as_str());
-            Some((Self::address(&cluster), Found { resource, outputs: Outputs::new(), owned, protected: false }))
+            Some((
+                Self::address(&cluster),
+                Found { resource, outputs: Outputs::new(), owned, protected: false },
+            ))
         };
         estate.scaling.iter().filter_map(found).collect()
     }

@@ -73,7 +73,8 @@ impl AuroraInstance {
     /// Its restart is part of the change.
     fn restarts(&self, before: &Self) -> bool {
         let at_once = self.wishes.apply == ApplyWhen::Immediately;
-        let disturbing = |field: &InstanceField| matches!(field, InstanceField::Class | InstanceField::CaCertificate);
+        let disturbing =
+            |field: &InstanceField| matches!(field, InstanceField::Class | InstanceField::CaCertificate);
         (at_once && differences(&before.spec, &self.spec).iter().any(disturbing))
             || (before.waits_for_restart && !self.waits_for_restart)
     }
@@ -85,7 +86,9 @@ impl AuroraInstance {
         };
         match (self.facts.writer, self.facts.alone) {
             (_, true) => format!("OUTAGE: it is the only instance; {seen}"),
-            (true, false) => format!("the readers go first, then another instance becomes the writer (connections are cut for some seconds), then this one restarts; {seen}"),
+            (true, false) => format!(
+                "the readers go first, then another instance becomes the writer (connections are cut for some seconds), then this one restarts; {seen}"
+            ),
             (false, false) => format!("this reader restarts; {seen}"),
         }
     }
@@ -128,7 +131,8 @@ impl Resource for AuroraInstance {
     fn depends_on(&self) -> Vec<Address> {
         let group = self.wishes.group.iter();
         let group = group.map(|suffix| AuroraParameterGroup::address(&self.cluster_name, suffix));
-        let mut parents: Vec<Address> = std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(group).collect();
+        let mut parents: Vec<Address> =
+            std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(group).collect();
         // The first to come is the writer; the others have it to follow.
         let first = Self::address(&self.cluster_name, "1");
         if self.spec.identifier != format!("{}-1", self.spec.cluster) {
@@ -165,9 +169,13 @@ impl Resource for AuroraInstance {
             if !before.facts.pending.is_empty() {
                 let pending: Vec<String> =
                     before.facts.pending.iter().map(|(name, value)| format!("{name} {value}")).collect();
-                costs.push(format!("at once with it comes what waits for the window: {}", pending.join(", ")));
+                costs
+                    .push(format!("at once with it comes what waits for the window: {}", pending.join(", ")));
             }
-        } else if fields.iter().any(|field| matches!(field, InstanceField::Class | InstanceField::CaCertificate)) {
+        } else if fields
+            .iter()
+            .any(|field| matches!(field, InstanceField::Class | InstanceField::CaCertificate))
+        {
             let window = before.spec.maintenance_window.as_deref().unwrap_or("its");
             costs.push(format!("waits for the maintenance window {window}, and restarts the instance then"));
         }
@@ -180,8 +188,9 @@ impl Resource for AuroraInstance {
     fn notes(&self) -> Vec<String> {
         let window = self.spec.maintenance_window.as_deref().unwrap_or("maintenance");
         let pending = self.facts.pending.iter();
-        let mut notes: Vec<String> =
-            pending.map(|(name, value)| format!("{name} {value} is scheduled for the window {window}")).collect();
+        let mut notes: Vec<String> = pending
+            .map(|(name, value)| format!("{name} {value} is scheduled for the window {window}"))
+            .collect();
         if self.waits_for_restart {
             notes.push("its parameters wait for a restart".into());
         }
@@ -229,7 +238,8 @@ impl Resource for AuroraInstance {
 impl Effects for AuroraInstance {
     fn effects(action: &Action<Self>) -> Vec<String> {
         let create = |new: &Self| {
-            let zone = new.spec.availability_zone.as_ref().map_or(String::new(), |zone| format!(" in {zone}"));
+            let zone =
+                new.spec.availability_zone.as_ref().map_or(String::new(), |zone| format!(" in {zone}"));
             format!("rds:CreateDBInstance {} ({}{zone})", new.spec.identifier, new.spec.class)
         };
         let delete = |old: &Self| format!("rds:DeleteDBInstance {}", old.spec.identifier);
@@ -246,7 +256,8 @@ impl Effects for AuroraInstance {
                     calls.push(format!("rds:FailoverDBCluster {}", new.spec.cluster));
                 }
                 if !names.is_empty() {
-                    let when = if new.wishes.apply == ApplyWhen::Immediately { " ApplyImmediately" } else { "" };
+                    let when =
+                        if new.wishes.apply == ApplyWhen::Immediately { " ApplyImmediately" } else { "" };
                     calls.push(format!("rds:ModifyDBInstance {identifier}{when} ({})", names.join(", ")));
                 }
                 if old.waits_for_restart && !new.waits_for_restart {
@@ -348,13 +359,16 @@ impl Handle<AuroraInstance> for Aws<ReadWrite> {
                     let mut members = fleet.members(&new.spec.cluster);
                     members
                         .find(|found| {
-                            found.spec.identifier == *identifier && tag::environment(&found.spec.tags) == environment
+                            found.spec.identifier == *identifier
+                                && tag::environment(&found.spec.tags) == environment
                         })
                         .ok_or_else(|| foreign(format!("instance {identifier}")))?;
                     break;
                 }
                 // A role for monitoring that was just made is not known everywhere at once.
-                Err(error) if tries < 12 && (is_busy(&error) || error.to_string().contains("IAM role ARN")) => {
+                Err(error)
+                    if tries < 12 && (is_busy(&error) || error.to_string().contains("IAM role ARN")) =>
+                {
                     tries += 1;
                     progress(&format!("waiting: {error}"));
                     tokio::time::sleep(self.pause()).await;

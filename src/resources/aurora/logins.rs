@@ -44,7 +44,9 @@ impl PgLogins {
                 Some(tag::CONTENT_NEW) => {}
                 Some(_) if serves(cluster, estate) => {}
                 Some(_) => {
-                    world.unreadable.insert(AuroraInstance::address(&name, "1"), "no instance is available".into());
+                    world
+                        .unreadable
+                        .insert(AuroraInstance::address(&name, "1"), "no instance is available".into());
                 }
                 None => {
                     let why = format!("{ADMIN} and {PLANNER} are not in it yet");
@@ -57,7 +59,8 @@ impl PgLogins {
 
 fn serves(cluster: &Cluster, estate: &Estate) -> bool {
     // An instance answers in all these states.
-    let up = ["available", "modifying", "backing-up", "configuring-enhanced-monitoring", "storage-optimization"];
+    let up =
+        ["available", "modifying", "backing-up", "configuring-enhanced-monitoring", "storage-optimization"];
     estate.members(&cluster.spec.identifier).any(|member| up.contains(&member.status.as_str()))
 }
 
@@ -95,7 +98,11 @@ impl Effects for PgLogins {
         vec![
             format!("log in to {} as its master, once", new.identifier),
             format!("CREATE ROLE {ADMIN}, CREATE ROLE {PLANNER}; GRANT rds_iam to both"),
-            format!("log in as each by IAM token, then rds:AddTagsToResource {} ({})", new.identifier, tag::CONTENT),
+            format!(
+                "log in as each by IAM token, then rds:AddTagsToResource {} ({})",
+                new.identifier,
+                tag::CONTENT
+            ),
         ]
     }
 }
@@ -140,7 +147,8 @@ impl Handle<PgLogins> for Live<ReadWrite> {
     async fn create(&self, new: &PgLogins, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
         let aws = self.aws()?;
         let fleet = aws.fleet().await?;
-        let missing = || AwsError::Unfit { what: format!("cluster {}", new.identifier), why: "it is gone".into() };
+        let missing =
+            || AwsError::Unfit { what: format!("cluster {}", new.identifier), why: "it is gone".into() };
         let cluster = fleet.cluster(&new.identifier).ok_or_else(missing)?;
         let outputs = outputs(cluster);
         let endpoint = outputs.get(&Output::Endpoint).ok_or_else(missing)?;

@@ -61,9 +61,10 @@ pub(super) fn cluster_name(cluster: &Cluster, interest: &Interest) -> String {
 /// identifier and a hyphen.
 pub(super) fn belongs_to(name: &str, estate: &Estate, interest: &Interest) -> Option<(String, String)> {
     let declared = interest.clusters.iter().map(|(identifier, of)| (identifier.clone(), of.name.clone()));
-    let found = estate.clusters.iter().filter(|cluster| {
-        tag::environment(&cluster.spec.tags) == Some(interest.environment.as_str())
-    });
+    let found = estate
+        .clusters
+        .iter()
+        .filter(|cluster| tag::environment(&cluster.spec.tags) == Some(interest.environment.as_str()));
     let found = found.map(|cluster| (cluster.spec.identifier.clone(), cluster_name(cluster, interest)));
     // The longest identifier that fits: `prod-main-2` is a cluster of its own where there is one.
     declared
@@ -157,7 +158,8 @@ mod tests {
     #[test]
     fn the_longest_identifier_that_fits() {
         let clusters = [("prod-main", "main"), ("prod-main-2", "main-2")];
-        let clusters = clusters.map(|(identifier, name)| (identifier.to_owned(), Declared::named(name))).into();
+        let clusters =
+            clusters.map(|(identifier, name)| (identifier.to_owned(), Declared::named(name))).into();
         let interest = Interest { environment: "prod".into(), clusters, ..Interest::default() };
         let of = |name| belongs_to(name, &Estate::default(), &interest);
         assert_eq!(of("prod-main"), Some(("main".into(), String::new())));

@@ -5,13 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Owner, Tags, belongs_to, exists_already, foreign, is_busy, is_missing, subnet_group::GroupFacts};
+use super::{
+    Owner, Tags, belongs_to, exists_already, foreign, is_busy, is_missing, subnet_group::GroupFacts,
+};
 use crate::{
     engine::{Action, Error, Found, Outputs, Removal, Resource, Verdict},
     model::Address,
     providers::{
         ReadWrite,
-        aws::{Aws, AwsError, Estate, Interest, estate::{Level, ParameterGroup}},
+        aws::{
+            Aws, AwsError, Estate, Interest,
+            estate::{Level, ParameterGroup},
+        },
     },
     resources::{Effects, Facts, Handle, Recognise},
 };
@@ -105,7 +110,10 @@ impl Resource for AuroraParameterGroup {
             return Vec::new();
         }
         let verb = if at_start.len() == 1 { "takes" } else { "take" };
-        vec![format!("{} {verb} effect when an instance restarts, which this change does not do", at_start.join(", "))]
+        vec![format!(
+            "{} {verb} effect when an instance restarts, which this change does not do",
+            at_start.join(", ")
+        )]
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
@@ -186,7 +194,10 @@ impl Recognise for AuroraParameterGroup {
                 facts: Facts(GroupFacts { arn: group.arn.clone(), environment: owner.environment.clone() }),
             };
             let Owner { owned, protected, .. } = owner;
-            Some((Self::address(&cluster, &rest), Found { resource, outputs: Outputs::new(), owned, protected }))
+            Some((
+                Self::address(&cluster, &rest),
+                Found { resource, outputs: Outputs::new(), owned, protected },
+            ))
         };
         estate.parameter_groups.iter().filter_map(ours).collect()
     }
@@ -195,7 +206,8 @@ impl Recognise for AuroraParameterGroup {
 impl Handle<AuroraParameterGroup> for Aws<ReadWrite> {
     async fn create(&self, new: &AuroraParameterGroup, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
         let description = format!("Parameters of cluster {}", new.cluster);
-        let made = self.create_parameter_group(new.level, &new.name, &new.family, &description, &new.tags).await;
+        let made =
+            self.create_parameter_group(new.level, &new.name, &new.family, &description, &new.tags).await;
         let old = match made {
             Ok(()) => AuroraParameterGroup { parameters: BTreeMap::new(), ..new.clone() },
             Err(error) if exists_already(&error) => {
@@ -220,7 +232,8 @@ impl Handle<AuroraParameterGroup> for Aws<ReadWrite> {
         if !changed.is_empty() {
             let names: Vec<&str> = changed.iter().map(String::as_str).collect();
             let methods = self.methods(new.level, &new.name, &names).await?;
-            let unknown: Vec<&str> = names.iter().copied().filter(|name| !methods.contains_key(*name)).collect();
+            let unknown: Vec<&str> =
+                names.iter().copied().filter(|name| !methods.contains_key(*name)).collect();
             if !unknown.is_empty() {
                 return Err(Box::new(AwsError::Unfit {
                     what: format!("parameter group {}", new.name),
@@ -256,9 +269,13 @@ mod tests {
 
     #[test]
     fn ways_of_writing_the_same() {
-        for (one, other, same) in
-            [("1", "on", true), ("OFF", "0", true), ("500", "500", true), ("a,b", "b,a", false), ("1", "10", false)]
-        {
+        for (one, other, same) in [
+            ("1", "on", true),
+            ("OFF", "0", true),
+            ("500", "500", true),
+            ("a,b", "b,a", false),
+            ("1", "10", false),
+        ] {
             assert_eq!(alike(one, other), same, "{one} {other}");
         }
     }

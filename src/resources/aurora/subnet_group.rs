@@ -47,7 +47,10 @@ impl Resource for AuroraSubnetGroup {
         if self.name == before.name {
             Verdict::InPlace
         } else {
-            Verdict::Refuse(format!("the subnet group of cluster {} is {}; a cluster keeps its group", self.cluster, before.name))
+            Verdict::Refuse(format!(
+                "the subnet group of cluster {} is {}; a cluster keeps its group",
+                self.cluster, before.name
+            ))
         }
     }
 
@@ -64,7 +67,9 @@ impl Effects for AuroraSubnetGroup {
     fn effects(action: &Action<Self>) -> Vec<String> {
         let subnets = |group: &Self| group.subnets.iter().cloned().collect::<Vec<_>>().join(", ");
         match action {
-            Action::Create { new } => vec![format!("rds:CreateDBSubnetGroup {} [{}]", new.name, subnets(new))],
+            Action::Create { new } => {
+                vec![format!("rds:CreateDBSubnetGroup {} [{}]", new.name, subnets(new))]
+            }
             Action::Update { old, new } => {
                 let mut calls = Vec::new();
                 if old.subnets != new.subnets {
@@ -133,6 +138,7 @@ impl Handle<AuroraSubnetGroup> for Aws<ReadWrite> {
     }
 
     async fn delete(&self, old: &AuroraSubnetGroup, progress: &dyn Fn(&str)) -> Result<(), Error> {
-        self.patiently(progress, async || self.delete_subnet_group(&old.name).await, is_busy, is_missing).await
+        self.patiently(progress, async || self.delete_subnet_group(&old.name).await, is_busy, is_missing)
+            .await
     }
 }

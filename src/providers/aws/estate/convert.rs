@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_rds::types;
 
-use super::{Capacity, Cluster, ClusterSpec, Instance, InstanceSpec, MasterSecret, Member, PerformanceInsights};
+use super::{
+    Capacity, Cluster, ClusterSpec, Instance, InstanceSpec, MasterSecret, Member, PerformanceInsights,
+};
 use crate::model::environment::MasterAuth;
 
 fn text(value: Option<&str>) -> String {

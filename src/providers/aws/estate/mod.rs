@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::iam::Iam;
 use crate::model::mark;
 
 pub(in crate::providers) use read::ENGINE;
@@ -30,6 +31,8 @@ pub struct Estate {
     pub keys: BTreeMap<String, String>,
     /// Restarts of the last two weeks, oldest first.
     pub restarts: Vec<Restart>,
+    #[serde(default)]
+    pub iam: Iam,
 }
 
 /// What to look at more closely than from outside.
@@ -61,7 +64,11 @@ impl Interest {
     /// In what one object of a cluster turns out to be, after its name was found taken.
     pub fn of_one(marks: &BTreeMap<String, String>, identifier: &str, cluster: &str) -> Self {
         let environment = mark::tag::environment(marks).unwrap_or_default().to_owned();
-        Self { environment, clusters: [(identifier.to_owned(), Declared::named(cluster))].into(), keys: BTreeSet::new() }
+        Self {
+            environment,
+            clusters: [(identifier.to_owned(), Declared::named(cluster))].into(),
+            keys: BTreeSet::new(),
+        }
     }
 }
 

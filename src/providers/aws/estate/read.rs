@@ -49,6 +49,7 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         ) = futures::try_join!(
             self.clusters(),
             self.instances(),
@@ -59,6 +60,7 @@ impl<M> Aws<M> {
             self.versions(),
             self.keys(&interest.keys),
             self.restarts(),
+            self.iam(),
         )?;
         let mut estate = Estate {
             account: self.account.clone(),
@@ -72,6 +74,7 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         };
         self.insides(interest, &mut estate).await?;
         Ok(estate)
@@ -237,10 +240,9 @@ impl<M> Aws<M> {
 
     /// Parameters and tags of the groups that are ours by name: of clusters that are declared, or carry our mark.
     async fn insides(&self, interest: &Interest, estate: &mut Estate) -> Result<(), AwsError> {
-        let marked = estate
-            .clusters
-            .iter()
-            .filter(|cluster| mark::tag::environment(&cluster.spec.tags) == Some(interest.environment.as_str()));
+        let marked = estate.clusters.iter().filter(|cluster| {
+            mark::tag::environment(&cluster.spec.tags) == Some(interest.environment.as_str())
+        });
         let mut prefixes: BTreeSet<String> = marked.map(|cluster| cluster.spec.identifier.clone()).collect();
         prefixes.extend(interest.clusters.keys().cloned());
         let ours = |name: &str| {

@@ -46,7 +46,9 @@ impl AuroraCluster {
         // A major version takes the parameter group of its family in the same call.
         let group = |field| major && field == ClusterField::ParameterGroup;
         let quiet = of(&|field| {
-            matches!(cost(field), Cost::InPlace | Cost::Restart) && !own_calls.contains(&field) && !group(field)
+            matches!(cost(field), Cost::InPlace | Cost::Restart)
+                && !own_calls.contains(&field)
+                && !group(field)
         });
         let deferrable = of(&|field| cost(field) == Cost::Deferrable);
         // To apply at once would bring whatever waits for the window along.
@@ -117,7 +119,10 @@ impl Handle<AuroraCluster> for Aws<ReadWrite> {
                 let fleet = self.fleet().await?;
                 let environment = tag::environment(&new.spec.tags);
                 let ours = |cluster: &&Cluster| tag::environment(&cluster.spec.tags) == environment;
-                fleet.cluster(identifier).filter(ours).ok_or_else(|| foreign(format!("cluster {identifier}")))?;
+                fleet
+                    .cluster(identifier)
+                    .filter(ours)
+                    .ok_or_else(|| foreign(format!("cluster {identifier}")))?;
             }
             other => other?,
         }
@@ -195,7 +200,9 @@ impl Handle<AuroraCluster> for Aws<ReadWrite> {
                     Ok(()) => break,
                     Err(error) if is_missing(&error) => return Ok(()),
                     // Of an earlier try; data may have come since.
-                    Err(error) if error.is(&["DBClusterSnapshotAlreadyExistsFault"]) && number < 9 => number += 1,
+                    Err(error) if error.is(&["DBClusterSnapshotAlreadyExistsFault"]) && number < 9 => {
+                        number += 1
+                    }
                     Err(error) if is_busy(&error) && tries < 600 => {
                         tries += 1;
                         progress(&format!("waiting: {error}"));
@@ -264,7 +271,10 @@ impl Aws<ReadWrite> {
         };
         Err(Box::new(AwsError::Unfit {
             what: format!("cluster {}", new.identifier),
-            why: format!("AWS accepted the change of {}{versions}, but did not make it{said}", missing.join(", ")),
+            why: format!(
+                "AWS accepted the change of {}{versions}, but did not make it{said}",
+                missing.join(", ")
+            ),
         }))
     }
 }

@@ -75,7 +75,8 @@ pub(super) fn differences(old: &ClusterSpec, new: &ClusterSpec) -> Vec<ClusterFi
     note(old.iam_authentication != new.iam_authentication, ClusterField::IamAuthentication);
     note(old.log_exports != new.log_exports, ClusterField::LogExports);
     note(
-        old.performance_insights != new.performance_insights || old.database_insights != new.database_insights,
+        old.performance_insights != new.performance_insights
+            || old.database_insights != new.database_insights,
         ClusterField::Insights,
     );
     note(old.data_api != new.data_api, ClusterField::DataApi);

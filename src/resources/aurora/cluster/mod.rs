@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Owner, about, cluster_name, parameter_group::AuroraParameterGroup, subnet_group::AuroraSubnetGroup};
+use super::{
+    Owner, about, cluster_name, parameter_group::AuroraParameterGroup, subnet_group::AuroraSubnetGroup,
+};
 use crate::{
     engine::{Found, Known, Output, Outputs, Removal, Resource, Verdict},
     model::{Address, environment::ApplyWhen, mark::tag},
@@ -159,10 +161,19 @@ impl Resource for AuroraCluster {
             match cost(*field) {
                 Cost::Outage if immediately || *field == ClusterField::Port => {
                     let members = before.facts.members.join(", ");
-                    costs.push(format!("OUTAGE: {} restarts all instances at once ({members}); {}", name(*field), before.outage()));
+                    costs.push(format!(
+                        "OUTAGE: {} restarts all instances at once ({members}); {}",
+                        name(*field),
+                        before.outage()
+                    ));
                 }
-                Cost::Outage => costs.push(format!("{} waits for the maintenance window {window}, and is an outage then", name(*field))),
-                Cost::Restart => costs.push(format!("{} takes effect when the instances restart", name(*field))),
+                Cost::Outage => costs.push(format!(
+                    "{} waits for the maintenance window {window}, and is an outage then",
+                    name(*field)
+                )),
+                Cost::Restart => {
+                    costs.push(format!("{} takes effect when the instances restart", name(*field)))
+                }
                 Cost::Deferrable | Cost::InPlace => {}
             }
         }
@@ -209,7 +220,9 @@ impl Resource for AuroraCluster {
         ];
         for (what, wanted, found) in fixed {
             if wanted != found {
-                return Verdict::Refuse(format!("{what} of a cluster cannot be changed: it is {found}, declared is {wanted}"));
+                return Verdict::Refuse(format!(
+                    "{what} of a cluster cannot be changed: it is {found}, declared is {wanted}"
+                ));
             }
         }
         if new.storage_encrypted != old.storage_encrypted || new.kms_key != old.kms_key {
@@ -278,7 +291,8 @@ impl Recognise for AuroraCluster {
             let outputs = outputs(cluster);
             let members: Vec<String> = cluster.members.iter().map(|member| member.instance.clone()).collect();
             let restarts = estate.restarts.iter().filter(|restart| members.contains(&restart.instance));
-            let waiting = cluster.members.iter().filter(|member| member.parameter_group_status == "pending-reboot");
+            let waiting =
+                cluster.members.iter().filter(|member| member.parameter_group_status == "pending-reboot");
             let version = estate.versions.iter().find(|one| one.version == cluster.spec.engine_version);
             let mut spec = cluster.spec.clone();
             let live = overlay(&mut spec, &cluster.pending);

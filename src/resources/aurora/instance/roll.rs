@@ -39,7 +39,8 @@ pub(in crate::resources) async fn instances(
             Err(error) => Written::Failed(error),
         }
     };
-    let mut order: Vec<(u8, usize)> = steps.iter().enumerate().map(|(at, (_, action))| (turn(action), at)).collect();
+    let mut order: Vec<(u8, usize)> =
+        steps.iter().enumerate().map(|(at, (_, action))| (turn(action), at)).collect();
     order.sort_unstable();
     let (together, one_by_one): (Vec<_>, Vec<_>) = order.into_iter().partition(|(turn, _)| *turn == 0);
     let mut written: Vec<(usize, Written)> =
@@ -117,12 +118,13 @@ impl Aws<ReadWrite> {
             self.hand_over(&new.spec.cluster, identifier, progress).await?;
         }
         let fields = differences(&old.spec, &new.spec);
-        let disturbing = |field: &InstanceField| {
-            matches!(field, InstanceField::Class | InstanceField::CaCertificate)
-        };
+        let disturbing =
+            |field: &InstanceField| matches!(field, InstanceField::Class | InstanceField::CaCertificate);
         let (disturbing, quiet): (Vec<_>, Vec<_>) =
             fields.into_iter().filter(|field| *field != InstanceField::Tags).partition(disturbing);
-        for (fields, immediately) in [(quiet, false), (disturbing, new.wishes.apply == ApplyWhen::Immediately)] {
+        for (fields, immediately) in
+            [(quiet, false), (disturbing, new.wishes.apply == ApplyWhen::Immediately)]
+        {
             if fields.is_empty() {
                 continue;
             }
