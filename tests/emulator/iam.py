@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import urllib.parse
 
 from moto.core.responses import ActionResult
 from moto.iam.models import IAMBackend, ManagedPolicy
@@ -106,6 +107,11 @@ def principal_exists(backend, kind, named, account):
     return entity is not None and settled(entity.id)
 
 
+def stored_trust(document, partition):
+    """The number of an account is kept as the name of its root."""
+    return re.sub(r'("AWS"\s*:\s*)"(\d{12})"', rf'\1"arn:{partition}:iam::\2:root"', document)
+
+
 def check_boundary(backend, arn):
     if arn and not arn.startswith("arn:aws:iam::aws:policy/") and arn not in backend.managed_policies:
         raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
@@ -143,9 +149,19 @@ def check_update_trust(self):
 
 def update_trust(self, role_name, policy_document):
     """moto's own check knows fewer actions than AWS does; ours was before."""
-    self.get_role(role_name).assume_role_policy_document = policy_document
+    self.get_role(role_name).assume_role_policy_document = stored_trust(policy_document, self.partition)
 
 
+_create_role = IAMBackend.create_role
+
+
+def create_role(self, *arguments, **named):
+    role = _create_role(self, *arguments, **named)
+    role.assume_role_policy_document = stored_trust(role.assume_role_policy_document, self.partition)
+    return role
+
+
+IAMBackend.create_role = create_role
 IAMBackend.update_assume_role_policy = update_trust
 
 
@@ -204,9 +220,6 @@ def check_delete_role(self):
             other.assume_role_policy_document = other.assume_role_policy_document.replace(f'"{role.arn}"', f'"{role.id}"')
 
 
-_summary = IamResponse.get_account_summary
-
-
 def get_account_summary(self):
     answer = dict(self.backend.get_account_summary().summary_map)
     if SETTINGS.roles_quota:
@@ -217,13 +230,42 @@ def get_account_summary(self):
 IamResponse.get_account_summary = get_account_summary
 
 
+def encoded(document):
+    return urllib.parse.quote(document, safe="")
+
+
+def role_detail(role):
+    """As AWS tells it here: the documents percent-encoded, no description, no session duration."""
+    detail = {
+        "Path": role.path,
+        "RoleName": role.name,
+        "RoleId": role.id,
+        "Arn": role.arn,
+        "CreateDate": role.create_date,
+        "AssumeRolePolicyDocument": encoded(role.assume_role_policy_document),
+        "InstanceProfileList": [],
+        "RolePolicyList": [
+            {"PolicyName": name, "PolicyDocument": encoded(document)} for name, document in sorted(role.policies.items())
+        ],
+        "AttachedManagedPolicies": role.attached_managed_policies,
+        "Tags": role.tags,
+        "RoleLastUsed": {},
+    }
+    if role.permissions_boundary:
+        detail["PermissionsBoundary"] = {
+            "PermissionsBoundaryType": "Policy",
+            "PermissionsBoundaryArn": role.permissions_boundary_arn,
+        }
+    return detail
+
+
 def policy_detail(policy):
     versions = [
         {
             "VersionId": version.version_id,
             "IsDefaultVersion": version.is_default,
             "CreateDate": version.create_date,
-            "Document": version.document,
+            "Document": encoded(version.document),
         }
         for version in policy.versions
     ]
@@ -254,7 +296,8 @@ def get_account_authorization_details(self):
         ("Role", "RoleDetailList", backend.roles.values()),
     ):
         if kind in chosen:
-            everything += [(key, one) for one in sorted(found, key=lambda one: one.name)]
+            ordered = sorted(found, key=lambda one: one.name)
+            everything += [(key, role_detail(one) if kind == "Role" else one) for one in ordered]
     for policy in sorted(backend.managed_policies.values(), key=lambda one: one.arn):
         kind = "AWSManagedPolicy" if ":iam::aws:" in policy.arn else "LocalManagedPolicy"
         if kind in chosen:
