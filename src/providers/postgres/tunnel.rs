@@ -205,7 +205,9 @@ fn listen(output: Option<impl AsyncRead + Send + Unpin + 'static>, said: &Said) 
         let mut lines = BufReader::new(output).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let line: String = String::from_utf8_lossy(&line).trim().chars().take(300).collect();
-            if let (false, Ok(mut said)) = (line.is_empty(), said.lock()) {
+            if let (false, Ok(mut said)) = (line.is_empty(), said.lock())
+                && said.back() != Some(&line)
+            {
                 if said.len() == LINES {
                     said.pop_front();
                 }

@@ -248,6 +248,11 @@ async fn a_token_that_was_used_before_is_made_anew_when_refused() {
     let tokens = || stand_in.policy.lock().unwrap().tokens.clone();
     let [.., one, other] = &tokens()[..] else { panic!("two logins") };
     assert_eq!(one, other);
+    let shown = format!("{planner:?}");
+    assert!(
+        shown.contains("(sensitive value)") && !shown.contains("X-Amz") && !shown.contains(SECRET_KEY),
+        "{shown}"
+    );
     stand_in.policy.lock().unwrap().refused.insert(PLANNER.into());
     let before = stand_in.verdicts(PLANNER).len();
     planner.ping(&endpoint()).await.unwrap_err();
@@ -457,7 +462,7 @@ async fn a_tunnel_is_shared_and_ends_with_all_it_started() {
     let again = group(tunnelled.started()[1].0);
     let killed = again.iter().filter(|pid| **pid != again[0]);
     killed.for_each(|pid| {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGKILL).unwrap()
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGKILL).unwrap();
     });
     ended(&again[1..]).await;
     other.ping(&endpoint).await.unwrap();
@@ -495,10 +500,7 @@ async fn a_tunnel_that_does_not_open_says_why() {
     let deaf = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
                 while True: c = s.accept()[0]; print('open failed: no such host', flush=True); c.close()";
     let told = tell(&["python3", "-c", deaf, "{local_port}"]).await;
-    assert!(
-        told.contains("the connection was closed before the server said anything: the tunnel said: open failed: no such host"),
-        "{told}"
-    );
+    assert!(told.ends_with(": the tunnel said: open failed: no such host"), "{told}");
     let begun = std::time::Instant::now();
     let told = tell(&["sh", "-c", "echo waiting; sleep 600", "{local_port}"]).await;
     assert!(

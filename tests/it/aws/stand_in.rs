@@ -168,7 +168,7 @@ impl StandIn {
                 let (Ok(stream), policy, superuser) = (stream, policy.clone(), superuser.clone()) else {
                     break;
                 };
-                std::thread::spawn(move || bind(stream, &policy, superuser));
+                std::thread::spawn(move || bind(stream, &policy, &superuser));
             }
         });
         port
@@ -176,13 +176,13 @@ impl StandIn {
 }
 
 /// Whether a role is a member of `rds_iam` by now.
-fn is_member(superuser: PgConnectOptions, role: &str) -> bool {
+fn is_member(superuser: &PgConnectOptions, role: &str) -> bool {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole AND member = to_regrole('{role}'))"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut session = PgConnection::connect_with(&superuser).await.unwrap();
+        let mut session = PgConnection::connect_with(superuser).await.unwrap();
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut session).await.unwrap()
     })
 }
@@ -211,7 +211,7 @@ pub(super) fn free_port() -> u16 {
 }
 
 /// One LDAP simple bind.
-fn bind(mut stream: TcpStream, policy: &Mutex<Policy>, superuser: PgConnectOptions) {
+fn bind(mut stream: TcpStream, policy: &Mutex<Policy>, superuser: &PgConnectOptions) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let Some(message) = message(&mut stream) else { return };
     let (_, id, rest) = element(&message);
@@ -300,7 +300,7 @@ fn verify(token: &str, user: &str, now: SystemTime) -> Result<(), String> {
     let made = jiff::tz::TimeZone::UTC.to_timestamp(made).unwrap().as_second();
     let made = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(made).unwrap());
     let lasts = Duration::from_secs(value("X-Amz-Expires")?.parse().map_err(|_| "no number")?);
-    if lasts > Duration::from_secs(900) || now > made + lasts || made > now + Duration::from_secs(300) {
+    if lasts > Duration::from_mins(15) || now > made + lasts || made > now + Duration::from_mins(5) {
         return Err(format!("made at {date}"));
     }
     let mut pairs: Vec<&str> = signed.split('&').collect();
@@ -332,7 +332,7 @@ fn decoded(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
