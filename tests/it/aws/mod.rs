@@ -1,3 +1,5 @@
 //! What runs on AWS.
 
 mod login;
+mod stand_in;
+mod tokens;
