@@ -7,8 +7,8 @@ use crate::{
     model::{
         Address,
         environment::{
-            ApplyWhen, Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport,
-            Platform, Scalar, Storage,
+            Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform, Scalar,
+            Storage,
         },
         mark::tag,
     },

@@ -54,7 +54,7 @@ pub(super) struct Watch(Mutex<Option<Arc<Seen>>>);
 
 /// What is being waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Goal<'a> {
+pub(super) struct Goal<'a> {
     /// For messages: `cluster prod-main`.
     pub what: &'a str,
     pub wanted: &'static str,
