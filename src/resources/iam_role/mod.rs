@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use quota::quotas;
 
+use super::Recognise;
 use crate::{
     engine::{Found, Known, Late, Output, Outputs, Removal, Resource, Verdict, World},
     model::{Address, mark::tag, policy::Policy},
@@ -76,11 +77,6 @@ impl IamRole {
     /// Stands for the folder, so that it can be said to be unreadable; no such thing exists by itself.
     fn folder(path: &str) -> Address {
         Address::new("iam_path", path.trim_matches('/'))
-    }
-
-    /// All roles that are ours, or that have a name which ours would have.
-    pub(super) fn recognise(estate: &Estate, interest: &Interest) -> Vec<(Address, Found<Self>)> {
-        estate.iam.roles.iter().filter_map(|role| Self::found(role, &interest.environment)).collect()
     }
 
     /// The roles, if they could not be read, and the account's quotas.
@@ -151,6 +147,13 @@ impl IamRole {
 /// Lies in the folder of the environment whose mark it carries. `infra-prod-svc-svc-x` may be of `prod` or of `prod-svc`.
 fn is_at_home(role: &Role) -> bool {
     tag::environment(&role.tags).is_some_and(|environment| role.path == IamRole::path(environment))
+}
+
+impl Recognise for IamRole {
+    /// All roles that are ours, or that have a name which ours would have.
+    fn recognise(estate: &Estate, interest: &Interest) -> Vec<(Address, Found<Self>)> {
+        estate.iam.roles.iter().filter_map(|role| Self::found(role, &interest.environment)).collect()
+    }
 }
 
 impl Resource for IamRole {
