@@ -7,6 +7,7 @@
     reason = "a test may end by panicking"
 )]
 
+mod aws;
 mod cli;
 mod config;
 mod documentation;

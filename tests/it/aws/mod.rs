@@ -1,0 +1,3 @@
+//! AWS: against the emulator, and a real Postgres that stands for the cluster.
+
+mod harness;
