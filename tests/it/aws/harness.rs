@@ -1,5 +1,6 @@
 //! The servers that the tests of AWS rest on are tested themselves.
 
+mod faults;
 mod logins;
 
 use std::{path::Path, process::Command};

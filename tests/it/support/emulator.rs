@@ -185,7 +185,7 @@ pub(crate) fn instance_endpoint(account: &str, region: &str, instance: &str) -> 
 
 fn host(account: &str, region: &str, start: &str) -> String {
     let digest = Sha256::digest(format!("{account}/{region}"));
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("{start}c{}.{region}.rds.amazonaws.com", &digits[..11])
 }
 
@@ -207,12 +207,11 @@ pub(crate) fn request(
     body: &[u8],
 ) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n").unwrap();
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(stream, "{name}: {value}\r\n").unwrap();
     }
-    head += &format!("Content-Length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).unwrap();
+    write!(stream, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
     stream.write_all(body).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

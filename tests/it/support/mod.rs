@@ -1,6 +1,7 @@
 //! What several integration tests need.
 
 pub(crate) mod emulator;
+pub(crate) mod fault_proxy;
 pub(crate) mod local;
 pub(crate) mod sandbox;
 pub(crate) mod stand_in;

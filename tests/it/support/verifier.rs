@@ -138,7 +138,7 @@ impl Shared {
     }
 
     fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
-        client.set_read_timeout(Some(Duration::from_secs(60)))?;
+        client.set_read_timeout(Some(Duration::from_mins(1)))?;
         while let Some(bind) = ldap::next_bind(&mut client)? {
             let answer = self.bind(&bind.name, &bind.password);
             ldap::answer(
@@ -168,7 +168,7 @@ impl Shared {
         let found = state.keys.get(&token.access_key).cloned();
         let found = found.or_else(|| state.lookup.as_ref().and_then(|lookup| lookup(&token.access_key)));
         let key = found.ok_or(Refusal::UnknownKey)?;
-        if token.session_token != key.session_token {
+        if token.session != key.session_token {
             return Err(Refusal::SessionToken);
         }
         if token.signature != token.sign(&key.secret) {

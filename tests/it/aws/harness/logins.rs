@@ -76,6 +76,19 @@ with mock.patch('botocore.auth.get_current_datetime', old):
     boto3("http://127.0.0.1:9", &script).trim().to_owned()
 }
 
+/// A token that is right in everything, but good for more than 15 minutes.
+fn long_lived(host: &str) -> String {
+    let script = format!(
+        "from unittest import mock
+from botocore.signers import RequestSigner
+sign = RequestSigner.generate_presigned_url
+longer = lambda self, **arguments: sign(self, **(arguments | {{'expires_in': 901}}))
+with mock.patch.object(RequestSigner, 'generate_presigned_url', longer):
+    print(client('rds').generate_db_auth_token('{host}', 5432, 'app'))"
+    );
+    boto3("http://127.0.0.1:9", &script).trim().to_owned()
+}
+
 #[test]
 fn good_tokens_are_let_in() {
     let cluster = Cluster::start();
@@ -115,8 +128,9 @@ fn each_fault_of_a_token_is_refused_for_its_own_reason() {
     let (start, signature) = good.split_at(good.len() - 1);
     let flipped = if signature == "0" { "1" } else { "0" };
     cluster.refuses("app", &format!("{start}{flipped}"), &Refusal::Signature);
-    let longer = good.replace("X-Amz-Expires=900", "X-Amz-Expires=9000");
-    cluster.refuses("app", &longer, &Refusal::Signature);
+    let shorter = good.replace("X-Amz-Expires=900", "X-Amz-Expires=800");
+    cluster.refuses("app", &shorter, &Refusal::Signature);
+    cluster.refuses("app", &long_lived(host), &Refusal::TooLong);
     let unknown =
         token(host, "app", REGION, "aws_access_key_id='AKIASOMEBODYELSE0001', aws_secret_access_key='x'", 0);
     cluster.refuses("app", &unknown, &Refusal::UnknownKey);

@@ -40,7 +40,8 @@ impl fmt::Display for Refusal {
 
 pub(super) struct Token {
     pub(super) access_key: String,
-    pub(super) session_token: Option<String>,
+    /// The session token of temporary credentials.
+    pub(super) session: Option<String>,
     pub(super) signature: String,
     pub(super) host: String,
     pub(super) region: String,
@@ -83,7 +84,7 @@ pub(super) fn parse(text: &str) -> Result<Token, Refusal> {
     let expires = get("X-Amz-Expires")?.parse().map_err(|_| malformed("X-Amz-Expires"))?;
     Ok(Token {
         access_key: access_key.into(),
-        session_token: pairs.get("X-Amz-Security-Token").cloned(),
+        session: pairs.get("X-Amz-Security-Token").cloned(),
         signature,
         host: host.into(),
         region: region.into(),
@@ -167,7 +168,11 @@ fn encoded(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 /// RFC 2104 with SHA-256.
