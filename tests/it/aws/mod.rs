@@ -1,5 +1,6 @@
-//! What runs on AWS.
+//! What runs on AWS: against an emulator of it, and real Postgres servers that stand for the clusters.
 
+mod harness;
 mod login;
 mod stand_in;
 mod tokens;
