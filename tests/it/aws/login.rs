@@ -102,7 +102,7 @@ async fn refused(login: Login, endpoint: &Endpoint) -> String {
 
 #[tokio::test]
 async fn the_master_makes_the_logins_once() {
-    for major in ["15"] {
+    for major in ["15", "16", "17", "18"] {
         let (stand_in, admin) = StandIn::bootstrapped(major).await;
         let planner = Postgres::<ReadOnly>::new(stand_in.login(PLANNER, iam()));
         planner.ping(&endpoint()).await.unwrap();
