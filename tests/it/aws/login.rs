@@ -508,3 +508,40 @@ async fn a_tunnel_that_does_not_open_says_why() {
         "{told}"
     );
 }
+
+/// This very test, started again, opens a tunnel and is killed.
+#[tokio::test]
+async fn a_killed_process_leaves_no_tunnel() {
+    const NOTES: &str = "INFRA_TEST_TUNNEL_NOTES";
+    if let Ok(notes) = std::env::var(NOTES) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/aws/forward.py");
+        let command = ["python3", script, "{local_port}", "1", &notes].map(str::to_owned).to_vec();
+        let route = Route::new(Tls::VerifyFull, None).tunnel(command);
+        let planner = Postgres::<ReadOnly>::new(login(PLANNER, iam(), routes(route)));
+        let _ = planner.ping(&endpoint()).await;
+        std::future::pending::<()>().await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes");
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "aws::login::a_killed_process_leaves_no_tunnel"])
+        .env(NOTES, &notes)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut forwarder = None;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let text = std::fs::read_to_string(&notes).unwrap_or_default();
+        forwarder = text.split_once(' ').map(|(pid, _)| pid.parse::<i32>().unwrap());
+        if forwarder.is_some() {
+            break;
+        }
+    }
+    let members = group(forwarder.expect("it was started"));
+    assert!(members.len() >= 2 && members.iter().all(|pid| runs(*pid)), "{members:?}");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    ended(&members).await;
+}
