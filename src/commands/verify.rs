@@ -29,9 +29,10 @@ const SESSIONS: usize = 8;
 
 pub(super) async fn run(global: &Global, arguments: &cli::Verify, terminal: &Terminal) -> Result<Exit, Stop> {
     let session = Session::open(global)?;
-    let running = session.reader("verify")?.running().await.map_err(|error| Failure::of(error.as_ref()))?;
+    let live = session.reader("verify").await?;
+    let running = live.running(&session.interest()).await.map_err(|error| Failure::of(error.as_ref()))?;
     let running: BTreeMap<String, Endpoint> = running.into_iter().collect();
-    let prover = session.prover("verify")?;
+    let prover = session.prover("verify", &live)?;
     let really_log_in = matches!(session.environment.platform, Platform::Local(_));
     let expected = compose::expected(&session.environment);
     if !global.quiet {

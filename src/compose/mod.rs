@@ -1,6 +1,8 @@
 //! What an environment becomes. Alone knows that a service is a database, roles and access, and holds every naming rule.
 
 mod access;
+mod aurora;
+mod identity;
 mod people;
 mod service;
 mod shared;
@@ -8,6 +10,7 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use access::{Expected, expected};
+pub use aurora::{identifier, interest};
 
 use crate::{
     engine::Desired,
@@ -15,7 +18,7 @@ use crate::{
         environment::{Environment, Isolation, Platform, RemovedData},
         mark::{Mark, Subject},
     },
-    resources::{Any, local_server::LocalServer},
+    resources::{Any, aurora::cluster::AuroraCluster, local_server::LocalServer},
 };
 
 /// Everything that the environment declares, as resources. Pure: the same environment gives the same resources.
@@ -43,16 +46,16 @@ pub fn compose(name: &str, environment: &Environment) -> Desired<Any> {
     }
     composition.groups();
     composition.people();
+    composition.identities();
     composition.desired
 }
 
 /// Everything that `infra destroy` removes: what is found at these addresses may be deleted, data or not.
 pub fn destroy(environment: &Environment) -> Desired<Any> {
+    let clusters = environment.clusters.keys();
     let removed = match environment.platform {
-        Platform::Local(_) => {
-            environment.clusters.keys().map(|cluster| LocalServer::address(cluster)).collect()
-        }
-        Platform::Aws(_) => BTreeSet::new(),
+        Platform::Local(_) => clusters.map(|cluster| LocalServer::address(cluster)).collect(),
+        Platform::Aws(_) => clusters.map(|cluster| AuroraCluster::address(cluster)).collect(),
     };
     Desired { resources: BTreeMap::new(), removed }
 }
@@ -79,7 +82,7 @@ impl<'a> Composition<'a> {
 
     fn servers(&mut self) {
         if matches!(self.environment.platform, Platform::Aws(_)) {
-            return;
+            return self.aurora();
         }
         for (name, cluster) in &self.environment.clusters {
             let parameters =

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use apply::{Context, Event, Observer, Outcome, Summary, Verb, Write, Written, apply};
 pub use digest::{Digest, digest};
 pub use guard::{Finding, Limits, guard};
-pub use late::{Known, Late, Output, Outputs};
+pub use late::{Awaited, Known, Late, Output, Outputs};
 pub use order::Cycle;
 pub use plan::{Action, Hold, Plan, Step, plan};
 pub use select::{Selection, UnknownTarget, select};

@@ -86,7 +86,7 @@ impl<'a, R: Resource> Schedule<'a, R> {
             let Some(step) = self.waiting.get(&place).copied() else { continue };
             let missing = self.missing.get(&step.address);
             // What one step tells another is known only when the batch is through.
-            let told = |late: &&Late| matches!(late, Late::After { after } if inside.contains(&after.0));
+            let told = |late: &&Late| late.awaits().is_some_and(|address| inside.contains(address));
             if missing.is_some_and(|missing| missing.iter().all(|parent| inside.contains(parent)))
                 && !step.action.wanted().is_some_and(|new| new.unbound().iter().any(told))
             {

@@ -34,6 +34,9 @@ pub struct Environment {
     /// ARN of the IAM Identity Center role under which people named by `sso` work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sso_role: Option<String>,
+    /// ARN of an IAM policy: the most that any role made here can ever do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
     /// Where locks, history and the snapshot catalogue are kept; a folder or `s3://bucket/prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,

@@ -6,6 +6,7 @@ pub mod duration;
 pub mod environment;
 pub mod mark;
 pub mod names;
+pub mod policy;
 pub mod secret;
 
 pub use address::Address;

@@ -1,6 +1,9 @@
 //! Every kind that is managed: one file each, one line in `kinds!` each.
 
+mod adopt;
+pub mod aurora;
 mod facts;
+pub mod iam_role;
 pub mod local_server;
 mod lockout;
 pub mod pg_access;
@@ -15,7 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
+pub use adopt::{NotAdoptable, adoptable};
 pub use facts::Facts;
+pub use iam_role::quotas;
 pub use lockout::lockout;
 pub use sql::{Dialect, Grants, search_path};
 
@@ -27,10 +32,13 @@ use crate::{
     model::Address,
     providers::{
         ReadWrite,
+        aws::{Aws, Estate, Interest},
         local::Local,
         postgres::{Catalog, Ending, Endpoint, Postgres, Script, Task},
     },
 };
+use aurora::{cluster::AuroraCluster, instance::AuroraInstance, logins::PgLogins};
+use iam_role::IamRole;
 use sql::{Project, Sql};
 
 /// How a kind that is no SQL is found in the world. Read-only clients can.
@@ -45,6 +53,11 @@ pub trait Handle<R> {
     async fn delete(&self, old: &R, progress: &dyn Fn(&str)) -> Result<(), Error>;
 }
 
+/// How a kind is found in an account of AWS. The one place where false differences of such kinds are cured.
+pub trait Recognise: Sized {
+    fn recognise(estate: &Estate, interest: &Interest) -> Vec<(Address, Found<Self>)>;
+}
+
 /// A kind that is no SQL says here what its changes do.
 pub trait Effects: Resource {
     fn effects(action: &Action<Self>) -> Vec<String>;
@@ -55,6 +68,8 @@ pub trait Effects: Resource {
 pub struct Live<M> {
     pub environment: String,
     pub local: Local<M>,
+    /// Only for environments on AWS.
+    pub aws: Option<Aws<M>>,
     pub postgres: Postgres<M>,
 }
 
@@ -62,11 +77,12 @@ pub struct Live<M> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     pub databases: BTreeMap<String, BTreeSet<String>>,
+    pub aws: Interest,
 }
 
 impl Scope {
     /// All that is declared; what is not, is only looked at from outside.
-    pub fn of(desired: &Desired<Any>) -> Self {
+    pub fn of(desired: &Desired<Any>, aws: Interest) -> Self {
         let mut databases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for resource in desired.resources.values() {
             if let Some(cluster) = resource.cluster() {
@@ -74,7 +90,7 @@ impl Scope {
                 opened.extend(resource.opens().map(str::to_owned));
             }
         }
-        Self { databases }
+        Self { databases, aws }
     }
 }
 
@@ -82,6 +98,9 @@ impl<M> Live<M> {
     /// Reads the world: servers first, then what is inside of those that run.
     pub async fn read(&self, scope: &Scope) -> Result<World<Any>, Error> {
         let mut world = self.servers().await?;
+        if let Some(aws) = &self.aws {
+            survey(&aws.read(&scope.aws).await?, &scope.aws, &mut world);
+        }
         let read = scope.databases.iter().filter_map(|(cluster, databases)| {
             let server = server(&world.known(), cluster)?;
             Some(async move {
@@ -101,10 +120,24 @@ impl<M> Live<M> {
     }
 
     /// Clusters whose servers run, and where.
-    pub async fn running(&self) -> Result<Vec<(String, Endpoint)>, Error> {
-        let known = self.servers().await?.known();
+    pub async fn running(&self, interest: &Interest) -> Result<Vec<(String, Endpoint)>, Error> {
+        let mut world = self.servers().await?;
+        if let Some(aws) = &self.aws {
+            survey(&aws.fleet().await?, interest, &mut world);
+        }
+        let known = world.known();
         let clusters = known.keys().map(|address| address.path().to_owned());
         Ok(clusters.filter_map(|name| server(&known, &name).map(|server| (name, server.endpoint))).collect())
+    }
+
+    fn aws(&self) -> Result<&Aws<M>, Error> {
+        self.aws.as_ref().ok_or_else(|| Box::new(NoAws) as Error)
+    }
+
+    /// Kinds that take more than one system to be made.
+    #[expect(clippy::unnecessary_wraps, reason = "stands beside `aws`, which may fail")]
+    fn everything(&self) -> Result<&Self, Error> {
+        Ok(self)
     }
 
     fn project(&self, catalog: &Catalog, world: &mut World<Any>) {
@@ -151,6 +184,11 @@ pub fn effects(action: &Action<Any>, known: &Known) -> Vec<String> {
 impl Write<Any> for Live<ReadWrite> {
     async fn write(&self, steps: &[(&Address, Action<Any>)], context: &Context<'_>) -> Vec<Written> {
         let Some((_, first)) = steps.first() else { return Vec::new() };
+        let instances =
+            steps.iter().map(|(address, action)| Some((*address, typed::<AuroraInstance>(action)?)));
+        if let (Some(instances), Some(aws)) = (instances.collect::<Option<Vec<_>>>(), &self.aws) {
+            return aurora::instance::instances(aws, &instances, context).await;
+        }
         let Some(cluster) = first.wanted().or(first.existing()).and_then(Any::cluster) else {
             let mut written = Vec::with_capacity(steps.len());
             for (address, action) in steps {
@@ -181,61 +219,106 @@ impl Write<Any> for Live<ReadWrite> {
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("this is a fault in infra: the environment has nothing on AWS")]
+struct NoAws;
+
+/// What of an account is ours, or in our way.
+fn survey(estate: &Estate, interest: &Interest, world: &mut World<Any>) {
+    world.found.extend(recognised(estate, interest));
+    PgLogins::unreadable(estate, interest, world);
+    IamRole::survey(estate, interest, world);
+    let fact = |output, value: &str| Outputs::from([(output, value.to_owned())]);
+    for version in &estate.versions {
+        // Every prefix of it leads to the newest that has it; versions come oldest first.
+        for (end, _) in version.version.match_indices('.').chain([(version.version.len(), "")]) {
+            let address = AuroraCluster::version_of(&version.version[..end]);
+            world.facts.insert(address, fact(Output::Version, &version.version));
+        }
+    }
+    for (declared, arn) in &estate.keys {
+        world.facts.insert(AuroraCluster::key_of(declared), fact(Output::Arn, arn));
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
 #[error("nothing is known of where cluster {0} runs")]
 struct NoServer(String);
 
 macro_rules! kinds {
     (servers { $($server:ident($server_type:ty) => $client:ident),* $(,)? }
+     aws { $($aws:ident($aws_type:ty) => $by:ident),* $(,)? }
      sql { $($sql:ident($sql_type:ty)),* $(,)? }) => {
         /// Any managed resource. Written by `kinds!`; nobody matches on it by hand.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
-        pub enum Any { $($server($server_type),)* $($sql($sql_type)),* }
+        pub enum Any { $($server($server_type),)* $($aws($aws_type),)* $($sql($sql_type)),* }
 
         $(impl From<$server_type> for Any { fn from(resource: $server_type) -> Self { Self::$server(resource) } })*
+        $(impl From<$aws_type> for Any { fn from(resource: $aws_type) -> Self { Self::$aws(resource) } })*
         $(impl From<$sql_type> for Any { fn from(resource: $sql_type) -> Self { Self::$sql(resource) } })*
 
         impl Resource for Any {
             fn depends_on(&self) -> Vec<Address> {
-                match self { $(Self::$server(r) => r.depends_on(),)* $(Self::$sql(r) => r.depends_on()),* }
+                match self { $(Self::$server(r) => r.depends_on(),)* $(Self::$aws(r) => r.depends_on(),)* $(Self::$sql(r) => r.depends_on()),* }
             }
             fn bind(&mut self, known: &Known) {
-                match self { $(Self::$server(r) => r.bind(known),)* $(Self::$sql(r) => r.bind(known)),* }
+                match self { $(Self::$server(r) => r.bind(known),)* $(Self::$aws(r) => r.bind(known),)* $(Self::$sql(r) => r.bind(known)),* }
             }
             fn unbound(&self) -> Vec<&Late> {
-                match self { $(Self::$server(r) => r.unbound(),)* $(Self::$sql(r) => r.unbound()),* }
+                match self { $(Self::$server(r) => r.unbound(),)* $(Self::$aws(r) => r.unbound(),)* $(Self::$sql(r) => r.unbound()),* }
+            }
+            fn adopt(&mut self, found: &Self) {
+                match (self, found) {
+                    $((Self::$server(new), Self::$server(old)) => new.adopt(old),)*
+                    $((Self::$aws(new), Self::$aws(old)) => new.adopt(old),)*
+                    $((Self::$sql(new), Self::$sql(old)) => new.adopt(old),)*
+                    _ => {}
+                }
+            }
+            fn costs(&self, before: &Self) -> Vec<String> {
+                match (self, before) {
+                    $((Self::$server(new), Self::$server(old)) => new.costs(old),)*
+                    $((Self::$aws(new), Self::$aws(old)) => new.costs(old),)*
+                    $((Self::$sql(new), Self::$sql(old)) => new.costs(old),)*
+                    _ => Vec::new(),
+                }
+            }
+            fn notes(&self) -> Vec<String> {
+                match self { $(Self::$server(r) => r.notes(),)* $(Self::$aws(r) => r.notes(),)* $(Self::$sql(r) => r.notes()),* }
             }
             fn verdict(&self, before: &Self) -> Verdict {
                 match (self, before) {
                     $((Self::$server(new), Self::$server(old)) => new.verdict(old),)*
+                    $((Self::$aws(new), Self::$aws(old)) => new.verdict(old),)*
                     $((Self::$sql(new), Self::$sql(old)) => new.verdict(old),)*
                     _ => Verdict::Refuse("an address never changes its kind".into()),
                 }
             }
             fn removal(&self) -> Removal {
-                match self { $(Self::$server(r) => r.removal(),)* $(Self::$sql(r) => r.removal()),* }
+                match self { $(Self::$server(r) => r.removal(),)* $(Self::$aws(r) => r.removal(),)* $(Self::$sql(r) => r.removal()),* }
             }
             fn environment(&self) -> Option<&str> {
-                match self { $(Self::$server(r) => r.environment(),)* $(Self::$sql(r) => r.environment()),* }
+                match self { $(Self::$server(r) => r.environment(),)* $(Self::$aws(r) => r.environment(),)* $(Self::$sql(r) => r.environment()),* }
             }
             fn unit(&self) -> Option<String> {
-                match self { $(Self::$server(r) => r.unit(),)* $(Self::$sql(r) => r.unit()),* }
+                match self { $(Self::$server(r) => r.unit(),)* $(Self::$aws(r) => r.unit(),)* $(Self::$sql(r) => r.unit()),* }
             }
         }
 
         impl Any {
             /// The cluster inside of which it lives; `None` for what lives in none.
             fn cluster(&self) -> Option<&str> {
-                match self { $(Self::$server(_) => None,)* $(Self::$sql(r) => Some(r.cluster())),* }
+                match self { $(Self::$server(_) => None,)* $(Self::$aws(_) => None,)* $(Self::$sql(r) => Some(r.cluster())),* }
             }
 
             fn opens(&self) -> Option<&str> {
-                match self { $(Self::$server(_) => None,)* $(Self::$sql(r) => r.opens()),* }
+                match self { $(Self::$server(_) => None,)* $(Self::$aws(_) => None,)* $(Self::$sql(r) => r.opens()),* }
             }
 
             fn script(action: &Action<Self>, dialect: Dialect) -> Option<Script> {
                 match action.wanted().or(action.existing())? {
                     $(Self::$server(_) => None,)*
+                    $(Self::$aws(_) => None,)*
                     $(Self::$sql(_) => Some(<$sql_type as Sql>::script(&typed::<$sql_type>(action)?, dialect)),)*
                 }
             }
@@ -244,6 +327,8 @@ macro_rules! kinds {
                 match action.wanted().or(action.existing()) {
                     $(Some(Self::$server(_)) => typed::<$server_type>(action)
                         .map(|action| <$server_type as Effects>::effects(&action)).unwrap_or_default(),)*
+                    $(Some(Self::$aws(_)) => typed::<$aws_type>(action)
+                        .map(|action| <$aws_type as Effects>::effects(&action)).unwrap_or_default(),)*
                     _ => Vec::new(),
                 }
             }
@@ -252,6 +337,10 @@ macro_rules! kinds {
         $(impl TryFrom<Any> for $server_type {
             type Error = ();
             fn try_from(any: Any) -> Result<Self, ()> { if let Any::$server(r) = any { Ok(r) } else { Err(()) } }
+        })*
+        $(impl TryFrom<Any> for $aws_type {
+            type Error = ();
+            fn try_from(any: Any) -> Result<Self, ()> { if let Any::$aws(r) = any { Ok(r) } else { Err(()) } }
         })*
         $(impl TryFrom<Any> for $sql_type {
             type Error = ();
@@ -284,9 +373,29 @@ macro_rules! kinds {
                         Handle::delete(&self.$client, old, progress).await?;
                         Ok(Outputs::new())
                     })*
+                    $(Action::Create { new: Any::$aws(new) } => Handle::create(self.$by()?, new, progress).await,
+                    Action::Update { old: Any::$aws(old), new: Any::$aws(new) } => {
+                        Handle::update(self.$by()?, old, new, progress).await
+                    }
+                    Action::Replace { old: Any::$aws(old), new: Any::$aws(new), .. } => {
+                        Handle::delete(self.$by()?, old, progress).await?;
+                        Handle::create(self.$by()?, new, progress).await
+                    }
+                    Action::Delete { old: Any::$aws(old) } => {
+                        Handle::delete(self.$by()?, old, progress).await?;
+                        Ok(Outputs::new())
+                    })*
                     _ => Ok(Outputs::new()),
                 }
             }
+        }
+
+        fn recognised(estate: &Estate, interest: &Interest) -> Vec<(Address, Found<Any>)> {
+            let mut all = Vec::new();
+            $(all.extend(
+                <$aws_type>::recognise(estate, interest).into_iter().map(|(a, found)| (a, found.map(Any::from))),
+            );)*
+            all
         }
 
         fn inside(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Any>)> {
@@ -317,6 +426,15 @@ fn typed<R: TryFrom<Any>>(action: &Action<Any>) -> Option<Action<R>> {
 kinds! {
     servers {
         LocalServer(local_server::LocalServer) => local,
+    }
+    aws {
+        AuroraSubnetGroup(aurora::subnet_group::AuroraSubnetGroup) => aws,
+        AuroraParameterGroup(aurora::parameter_group::AuroraParameterGroup) => aws,
+        AuroraCluster(aurora::cluster::AuroraCluster) => aws,
+        AuroraInstance(aurora::instance::AuroraInstance) => aws,
+        AuroraAutoscaling(aurora::autoscaling::AuroraAutoscaling) => aws,
+        PgLogins(aurora::logins::PgLogins) => everything,
+        IamRole(iam_role::IamRole) => aws,
     }
     sql {
         PgRole(pg_role::PgRole),

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{
+    aurora::{instance::AuroraInstance, logins::PgLogins},
+    local_server::LocalServer,
+};
 use crate::{
     engine::{Action, Found, Resource},
     model::{
@@ -56,7 +60,12 @@ pub(super) trait Project: Sized {
 
 /// Addresses of whatever may serve a cluster; those that an environment does not have are no hindrance.
 pub(super) fn servers(cluster: &str) -> Vec<Address> {
-    ["local_server", "aurora_cluster"].iter().map(|kind| Address::new(kind, cluster)).collect()
+    vec![
+        LocalServer::address(cluster),
+        // Without an instance there is nobody to ask.
+        AuroraInstance::address(cluster, "1"),
+        PgLogins::address(cluster),
+    ]
 }
 
 /// Privileges by grantee. A privilege that may be passed on ends in `*`, as `psql` shows it.

@@ -3,6 +3,7 @@
 //! Each check is a small function that adds problems. A check that asks for something to be *present* stays silent where a
 //! part of the same thing did not fit its type: the missing part is probably the misspelt one, which is said already.
 
+mod aurora;
 mod backups;
 mod clusters;
 pub mod limits;
@@ -70,6 +71,9 @@ pub(crate) fn all(facts: &Facts<'_>, problems: &mut Problems) {
     services::check(facts, problems);
     people::check(facts, problems);
     clusters::check(facts, problems);
+    if facts.aws() {
+        aurora::check(facts, problems);
+    }
     backups::check(facts, problems);
     if facts.environment.protect {
         protect::check(facts, problems);

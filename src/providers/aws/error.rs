@@ -73,7 +73,7 @@ impl AwsError {
         }
     }
 
-    pub(in crate::providers) fn is(&self, codes: &[&str]) -> bool {
+    pub fn is(&self, codes: &[&str]) -> bool {
         self.code().is_some_and(|code| codes.contains(&code))
     }
 }

@@ -1,17 +1,25 @@
 //! Amazon Web Services: one account and region, read into one value, changed by one call after the other.
 
+mod cluster;
 mod error;
 pub mod estate;
+mod groups;
+pub mod iam;
+mod instance;
 mod session;
 mod text;
 pub mod token;
+mod watch;
 
+pub use cluster::{ClusterField, MajorUpgrade};
 pub use error::AwsError;
-pub use estate::{Estate, Interest};
+pub use estate::{Declared, Estate, Interest};
+pub use instance::InstanceField;
 pub use session::{Clients, Settings};
 pub use text::partition;
+pub use watch::{LIMIT, UPGRADE_LIMIT};
 
-use std::{marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{ReadOnly, ReadWrite};
 
@@ -27,6 +35,7 @@ pub struct Aws<M> {
     /// `aws`, `aws-cn`, `aws-us-gov`: the second part of every ARN.
     pub partition: String,
     pub(super) poll: Duration,
+    watch: watch::Watch,
     mode: PhantomData<M>,
 }
 
@@ -47,6 +56,16 @@ impl Aws<ReadWrite> {
 }
 
 impl<M> Aws<M> {
+    /// Signs logins with the credentials of this client.
+    pub fn signer(&self) -> Arc<token::Signer> {
+        Arc::new(token::Signer::new(self.clients.config.clone(), self.region.clone()))
+    }
+
+    /// The pause between two tries.
+    pub fn pause(&self) -> Duration {
+        self.poll
+    }
+
     /// Asks who we are before anything else: a plan against the wrong account would be a plan to make everything anew.
     async fn of(settings: &Settings) -> Result<Self, AwsError> {
         let clients = Clients::new(settings).await;
@@ -63,6 +82,7 @@ impl<M> Aws<M> {
             region: settings.region.clone(),
             partition: partition(&arn).to_owned(),
             poll: settings.poll,
+            watch: watch::Watch::default(),
             mode: PhantomData,
         })
     }

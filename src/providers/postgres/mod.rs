@@ -37,6 +37,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::model::secret::Secret;
 use connection::Session;
 
 /// The login that `infra plan` uses: it may connect, and nothing else.
@@ -58,6 +59,12 @@ pub struct Postgres<M> {
 impl<M> Postgres<M> {
     pub fn new(login: Login) -> Self {
         Self { login, idle: Arc::default(), mode: PhantomData }
+    }
+
+    /// Another login that goes the same ways; with a password, or else as this one proves itself.
+    pub fn login_as(&self, user: &str, password: Option<Secret<String>>) -> Login {
+        let access = password.map_or_else(|| self.login.access.clone(), Access::Password);
+        Login { user: user.into(), access, ..self.login.clone() }
     }
 
     /// Says goodbye on all sessions that were kept, and ends the tunnels.

@@ -58,7 +58,7 @@ fn plan(steps: Vec<(&str, Action<Thing>, &[&str])>) -> Plan<Thing> {
             protected: false,
         })
         .collect();
-    Plan { steps, unmanaged: BTreeSet::new(), existing: 20, known: BTreeMap::new() }
+    Plan { steps, unmanaged: BTreeSet::new(), notes: Vec::new(), existing: 20, known: BTreeMap::new() }
 }
 
 fn about() -> About {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_rds::types;
 
-use super::{Capacity, Cluster, Instance, MasterSecret, Member, PerformanceInsights};
+use super::{
+    Capacity, Cluster, ClusterSpec, Instance, InstanceSpec, MasterSecret, Member, PerformanceInsights,
+};
+use crate::model::environment::MasterAuth;
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
@@ -17,8 +20,8 @@ pub(in crate::providers::aws) fn tags(list: &[types::Tag]) -> BTreeMap<String, S
 }
 
 /// AWS writes windows in small letters, and takes them in any.
-pub(in crate::providers::aws) fn window(text: Option<&str>) -> String {
-    text.unwrap_or_default().to_lowercase()
+fn window(text: Option<&str>) -> Option<String> {
+    text.map(str::to_lowercase)
 }
 
 /// Standard storage is said by saying nothing.
@@ -37,40 +40,34 @@ pub(in crate::providers::aws) fn cluster(of: &types::DbCluster) -> Cluster {
         retention_days: whole::<u16>(of.performance_insights_retention_period()).max(7),
         kms_key: of.performance_insights_kms_key_id().map(Into::into),
     });
-    Cluster {
+    let capacity = of.serverless_v2_scaling_configuration().map(|capacity| {
+        let min = capacity.min_capacity().unwrap_or_default();
+        let pause = capacity.seconds_until_auto_pause().and_then(|seconds| u32::try_from(seconds).ok());
+        Capacity {
+            min,
+            max: capacity.max_capacity().unwrap_or_default(),
+            seconds_until_pause: pause.filter(|_| min == 0.0),
+        }
+    });
+    let secret = of.master_user_secret().map(|secret| MasterSecret {
+        arn: text(secret.secret_arn()),
+        status: text(secret.secret_status()),
+        kms_key: secret.kms_key_id().map(Into::into),
+    });
+    let spec = ClusterSpec {
         identifier: text(of.db_cluster_identifier()).to_lowercase(),
-        arn: text(of.db_cluster_arn()),
-        resource_id: text(of.db_cluster_resource_id()),
-        engine: text(of.engine()),
-        status: text(of.status()),
         engine_version: text(of.engine_version()),
-        endpoint: of.endpoint().map(Into::into),
-        reader_endpoint: of.reader_endpoint().map(Into::into),
         port: whole(of.port()),
         master_username: text(of.master_username()),
-        master_secret: of.master_user_secret().map(|secret| MasterSecret {
-            arn: text(secret.secret_arn()),
-            status: text(secret.secret_status()),
-            kms_key: secret.kms_key_id().map(Into::into),
-        }),
-        members: members.collect(),
+        master_auth: if secret.is_some() { MasterAuth::Secret } else { MasterAuth::Iam },
+        master_secret_kms_key: secret.as_ref().and_then(|secret| secret.kms_key.clone()),
         subnet_group: text(of.db_subnet_group()).to_lowercase(),
-        security_groups: groups
-            .map(|group| (text(group.vpc_security_group_id()), text(group.status())))
-            .collect(),
+        security_groups: groups.clone().map(|group| text(group.vpc_security_group_id())).collect(),
         parameter_group: text(of.db_cluster_parameter_group()).to_lowercase(),
         storage_encrypted: of.storage_encrypted().unwrap_or_default(),
         kms_key: of.kms_key_id().map(Into::into),
         storage_type: storage(of.storage_type()),
-        capacity: of.serverless_v2_scaling_configuration().map(|capacity| {
-            let min = capacity.min_capacity().unwrap_or_default();
-            let pause = capacity.seconds_until_auto_pause().and_then(|seconds| u32::try_from(seconds).ok());
-            Capacity {
-                min,
-                max: capacity.max_capacity().unwrap_or_default(),
-                seconds_until_pause: pause.filter(|_| min == 0.0),
-            }
-        }),
+        capacity,
         backup_retention_days: whole(of.backup_retention_period()),
         backup_window: window(of.preferred_backup_window()),
         maintenance_window: window(of.preferred_maintenance_window()),
@@ -83,6 +80,19 @@ pub(in crate::providers::aws) fn cluster(of: &types::DbCluster) -> Cluster {
         data_api: of.http_endpoint_enabled().unwrap_or_default(),
         auto_minor_version_upgrade: of.auto_minor_version_upgrade().unwrap_or(true),
         tags: tags(of.tag_list()),
+    };
+    Cluster {
+        spec,
+        arn: text(of.db_cluster_arn()),
+        resource_id: text(of.db_cluster_resource_id()),
+        status: text(of.status()),
+        endpoint: of.endpoint().map(Into::into),
+        reader_endpoint: of.reader_endpoint().map(Into::into),
+        master_secret: secret,
+        members: members.collect(),
+        security_groups: groups
+            .map(|group| (text(group.vpc_security_group_id()), text(group.status())))
+            .collect(),
         pending: of.pending_modified_values().map(|pending| cluster_pending(of, pending)).unwrap_or_default(),
     }
 }
@@ -143,11 +153,9 @@ pub(in crate::providers::aws) fn instance(of: &types::DbInstance) -> Instance {
             }
         }
     }
-    Instance {
+    let spec = InstanceSpec {
         identifier: text(of.db_instance_identifier()).to_lowercase(),
-        arn: text(of.db_instance_arn()),
         cluster: text(of.db_cluster_identifier()).to_lowercase(),
-        status: text(of.db_instance_status()),
         class: text(of.db_instance_class()),
         availability_zone: of.availability_zone().map(Into::into),
         promotion_tier: whole(of.promotion_tier()),
@@ -155,7 +163,6 @@ pub(in crate::providers::aws) fn instance(of: &types::DbInstance) -> Instance {
             .and_then(|group| group.db_parameter_group_name())
             .unwrap_or_default()
             .to_lowercase(),
-        parameter_group_status: text(group.and_then(|group| group.parameter_apply_status())),
         publicly_accessible: of.publicly_accessible().unwrap_or_default(),
         auto_minor_version_upgrade: of.auto_minor_version_upgrade().unwrap_or(true),
         ca_certificate: of.ca_certificate_identifier().map(Into::into),
@@ -163,6 +170,12 @@ pub(in crate::providers::aws) fn instance(of: &types::DbInstance) -> Instance {
         monitoring_role: of.monitoring_role_arn().map(Into::into),
         maintenance_window: window(of.preferred_maintenance_window()),
         tags: tags(of.tag_list()),
+    };
+    Instance {
+        spec,
+        arn: text(of.db_instance_arn()),
+        status: text(of.db_instance_status()),
+        parameter_group_status: text(group.and_then(|group| group.parameter_apply_status())),
         pending,
     }
 }

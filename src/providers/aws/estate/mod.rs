@@ -2,10 +2,17 @@
 
 mod convert;
 mod read;
+mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use super::iam::Iam;
+use crate::model::mark;
+
+pub(in crate::providers) use read::ENGINE;
+pub use spec::{Capacity, ClusterSpec, InstanceSpec, PerformanceInsights};
 
 /// Everything of one account and region that concerns us.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,54 +31,61 @@ pub struct Estate {
     pub keys: BTreeMap<String, String>,
     /// Restarts of the last two weeks, oldest first.
     pub restarts: Vec<Restart>,
+    #[serde(default)]
+    pub iam: Iam,
 }
 
 /// What to look at more closely than from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     pub environment: String,
-    /// Names of clusters in the YAML, by their identifiers on AWS.
-    pub clusters: BTreeMap<String, String>,
+    /// Clusters of the YAML, by their identifiers on AWS.
+    pub clusters: BTreeMap<String, Declared>,
     /// Keys as they are declared.
     pub keys: BTreeSet<String>,
 }
 
-/// `db.r6g.large` or Serverless v2 live in the instances; this is what they share.
+/// What the YAML says of a cluster that matters also when it is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    pub name: String,
+    pub final_snapshot: bool,
+    pub keep_backups: bool,
+}
+
+impl Declared {
+    /// One of which nothing is said: no data goes.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), final_snapshot: true, keep_backups: true }
+    }
+}
+
+impl Interest {
+    /// In what one object of a cluster turns out to be, after its name was found taken.
+    pub fn of_one(marks: &BTreeMap<String, String>, identifier: &str, cluster: &str) -> Self {
+        let environment = mark::tag::environment(marks).unwrap_or_default().to_owned();
+        Self {
+            environment,
+            clusters: [(identifier.to_owned(), Declared::named(cluster))].into(),
+            keys: BTreeSet::new(),
+        }
+    }
+}
+
+/// A cluster as it is, and how it fares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    pub identifier: String,
+    pub spec: ClusterSpec,
     pub arn: String,
     pub resource_id: String,
-    pub engine: String,
     pub status: String,
-    pub engine_version: String,
     pub endpoint: Option<String>,
     pub reader_endpoint: Option<String>,
-    pub port: u16,
-    pub master_username: String,
     pub master_secret: Option<MasterSecret>,
     pub members: Vec<Member>,
-    pub subnet_group: String,
-    /// With their states.
+    /// States of the security groups.
     pub security_groups: BTreeMap<String, String>,
-    pub parameter_group: String,
-    pub storage_encrypted: bool,
-    pub kms_key: Option<String>,
-    pub storage_type: String,
-    pub capacity: Option<Capacity>,
-    pub backup_retention_days: u16,
-    pub backup_window: String,
-    pub maintenance_window: String,
-    pub deletion_protection: bool,
-    pub copy_tags_to_snapshots: bool,
-    pub iam_authentication: bool,
-    pub log_exports: BTreeSet<String>,
-    pub performance_insights: Option<PerformanceInsights>,
-    pub database_insights: String,
-    pub data_api: bool,
-    pub auto_minor_version_upgrade: bool,
-    pub tags: BTreeMap<String, String>,
-    /// Changes that wait for the maintenance window, by the name of the attribute here.
+    /// Changes that wait for the maintenance window, by the name of the attribute.
     pub pending: BTreeMap<String, String>,
 }
 
@@ -90,41 +104,14 @@ pub struct Member {
     pub parameter_group_status: String,
 }
 
-/// Aurora capacity units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Capacity {
-    pub min: f64,
-    pub max: f64,
-    /// Only where `min` is 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds_until_pause: Option<u32>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PerformanceInsights {
-    pub retention_days: u16,
-    pub kms_key: Option<String>,
-}
-
+/// An instance as it is, and how it fares.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    pub identifier: String,
+    pub spec: InstanceSpec,
     pub arn: String,
-    pub cluster: String,
     pub status: String,
-    pub class: String,
-    pub availability_zone: Option<String>,
-    pub promotion_tier: u8,
-    pub parameter_group: String,
     pub parameter_group_status: String,
-    pub publicly_accessible: bool,
-    pub auto_minor_version_upgrade: bool,
-    pub ca_certificate: Option<String>,
-    pub monitoring_interval: u16,
-    pub monitoring_role: Option<String>,
-    pub maintenance_window: String,
-    pub tags: BTreeMap<String, String>,
-    /// Changes that wait for the maintenance window, by the name of the attribute here.
+    /// Changes that wait for the maintenance window, by the name of the attribute.
     pub pending: BTreeMap<String, String>,
 }
 
@@ -195,11 +182,11 @@ pub struct Restart {
 
 impl Estate {
     pub fn cluster(&self, identifier: &str) -> Option<&Cluster> {
-        self.clusters.iter().find(|cluster| cluster.identifier == identifier)
+        self.clusters.iter().find(|cluster| cluster.spec.identifier == identifier)
     }
 
     pub fn members<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Instance> {
-        self.instances.iter().filter(move |instance| instance.cluster == cluster)
+        self.instances.iter().filter(move |instance| instance.spec.cluster == cluster)
     }
 
     /// The newest version that begins with a prefix, number by number.

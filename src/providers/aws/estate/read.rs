@@ -49,6 +49,7 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         ) = futures::try_join!(
             self.clusters(),
             self.instances(),
@@ -59,6 +60,7 @@ impl<M> Aws<M> {
             self.versions(),
             self.keys(&interest.keys),
             self.restarts(),
+            self.iam(),
         )?;
         let mut estate = Estate {
             account: self.account.clone(),
@@ -72,9 +74,29 @@ impl<M> Aws<M> {
             versions,
             keys,
             restarts,
+            iam,
         };
         self.insides(interest, &mut estate).await?;
         Ok(estate)
+    }
+
+    /// Groups alone, with what is inside of those that are of interest.
+    pub async fn groups(&self, interest: &Interest) -> Result<Estate, AwsError> {
+        let (subnet_groups, cluster_groups, instance_groups) = futures::try_join!(
+            self.subnet_groups(),
+            self.cluster_parameter_groups(),
+            self.instance_parameter_groups(),
+        )?;
+        let parameter_groups = cluster_groups.into_iter().chain(instance_groups).collect();
+        let mut estate = Estate { subnet_groups, parameter_groups, ..Estate::default() };
+        self.insides(interest, &mut estate).await?;
+        Ok(estate)
+    }
+
+    /// Clusters and their instances alone.
+    pub async fn fleet(&self) -> Result<Estate, AwsError> {
+        let (clusters, instances) = futures::try_join!(self.clusters(), self.instances())?;
+        Ok(Estate { clusters, instances, ..Estate::default() })
     }
 
     pub(in crate::providers::aws) async fn clusters(&self) -> Result<Vec<Cluster>, AwsError> {
@@ -218,11 +240,10 @@ impl<M> Aws<M> {
 
     /// Parameters and tags of the groups that are ours by name: of clusters that are declared, or carry our mark.
     async fn insides(&self, interest: &Interest, estate: &mut Estate) -> Result<(), AwsError> {
-        let marked = estate
-            .clusters
-            .iter()
-            .filter(|cluster| cluster.tags.get(mark::tag::ENVIRONMENT) == Some(&interest.environment));
-        let mut prefixes: BTreeSet<String> = marked.map(|cluster| cluster.identifier.clone()).collect();
+        let marked = estate.clusters.iter().filter(|cluster| {
+            mark::tag::environment(&cluster.spec.tags) == Some(interest.environment.as_str())
+        });
+        let mut prefixes: BTreeSet<String> = marked.map(|cluster| cluster.spec.identifier.clone()).collect();
         prefixes.extend(interest.clusters.keys().cloned());
         let ours = |name: &str| {
             let rest = prefixes.iter().filter_map(|prefix| name.strip_prefix(prefix.as_str()));

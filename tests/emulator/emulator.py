@@ -1,0 +1,142 @@
+"""AWS as far as infra knows it, on loopback: python emulator.py PORT
+
+RDS and Application Auto Scaling are ours; STS, IAM, KMS, Secrets Manager and S3 are moto's, IAM with stricter checks.
+Port 0 takes a free one; the first line on stdout is the port. The emulator ends when its stdin does, so that a test which
+dies does not leave it behind.
+
+MOTO_ACCOUNT_ID            the account of credentials that belong to no other (a session of sts:AssumeRole belongs to the
+                           account of its role)
+EMULATOR_MASTER_PASSWORD   what stands in managed secrets
+EMULATOR_PRINCIPALS        ARNs of users and roles that exist beforehand, separated by commas
+EMULATOR_KMS_ALIASES       aliases of keys that exist beforehand (alias/aurora)
+"""
+
+import io
+import os
+import sys
+import threading
+import time
+import urllib.parse
+
+# Leaves no folder of compiled files in the checkout.
+sys.dont_write_bytecode = True
+DEFAULT_ACCOUNT = os.environ.pop("MOTO_ACCOUNT_ID", "123456789012")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from moto.core.responses import ActionResult, BaseResponse
+from moto.iam.models import PARTITION_NAMES, iam_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.rds.responses import RDSResponse
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+import control
+import iam  # noqa: F401  (each of these takes the place of something in moto)
+import scaling  # noqa: F401
+import store
+import subnets  # noqa: F401
+from store import SETTINGS, Fault
+
+
+def current_account(self):
+    """moto would let the environment variable decide for assumed roles too."""
+    key = self.get_access_key()
+    if key in SETTINGS.access_keys:
+        return SETTINGS.access_keys[key]
+    for account, backends in list(iam_backends.items()):
+        if any(key in backends[partition].access_keys for partition in PARTITION_NAMES):
+            return account
+    return DEFAULT_ACCOUNT
+
+
+def call_rds(self):
+    """Our actions instead of moto's: plain dictionaries in the shape of the request and of the answer."""
+    action = store.ACTIONS.get(self._get_action())
+    try:
+        if action is None:
+            raise Fault("InvalidAction", f"The emulator does not know {self._get_action()}")
+        answer = ActionResult(action(store.region(self.current_account, self.region), self.params))
+    except Fault as fault:
+        answer = ActionResult(fault)
+    status, headers, body = self.serialized(answer)
+    headers, body = self._enrich_response(headers, body)
+    return status, headers, body
+
+
+BaseResponse.get_current_account = current_account
+RDSResponse.PROTOCOL_PARSER_MAP_TYPE = dict
+RDSResponse.call_action = call_rds
+
+
+class Recorder:
+    """One call after the other, each written down; then the delay, for which nobody else waits."""
+
+    def __init__(self, application):
+        self.application = application
+
+    def __call__(self, environ, start_response):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path.startswith("/_emulator/"):
+            with control.LOCK:
+                status, text = control.answer(method, path, body)
+            data = text.encode()
+            start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
+            return [data]
+        call = {"service": service(environ), "action": action(environ, body), "time": time.time()}
+        started = []
+        with control.LOCK:
+            control.CALLS.append(call)
+            chunks = self.application(environ, lambda *arguments: started.append(arguments))
+            data = b"".join(chunks)
+            if hasattr(chunks, "close"):
+                chunks.close()
+        status, headers = started[0][0], started[0][1]
+        call["status"] = int(status.split()[0])
+        time.sleep(SETTINGS.delay_ms / 1000)
+        start_response(status, headers)
+        return [data]
+
+
+def service(environ):
+    """From the scope of the signature: key/date/region/service/aws4_request."""
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
+    return scope[3] if len(scope) == 5 else "unsigned"
+
+
+def action(environ, body):
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return target.rpartition(".")[2]
+    form = urllib.parse.parse_qs(body.decode("utf-8", "replace"))
+    if "Action" in form:
+        return form["Action"][0]
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+class Handler(WSGIRequestHandler):
+    """Keeps connections open, as AWS does, and says nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_):
+        pass
+
+
+def end_with_stdin():
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)
+
+
+def main():
+    application = Recorder(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=Handler)
+    server.daemon_threads = True
+    print(server.port, flush=True)
+    threading.Thread(target=end_with_stdin, daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
