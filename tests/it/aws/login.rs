@@ -24,6 +24,8 @@ use infra::{
     },
 };
 
+use crate::support::emulator::python;
+
 use super::stand_in::{ACCESS_KEY, HOST, MASTER_PASSWORD, PORT, SECRET_KEY, StandIn, free_port};
 
 fn endpoint() -> Endpoint {
@@ -387,9 +389,9 @@ impl Tunnelled {
         let notes = folder.path().join("notes");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/aws/forward.py");
         // A child of its own, as a shell or a wrapper leaves one behind.
-        let shell = "echo starting >&2; python3 \"$@\" & wait";
+        let shell = format!("echo starting >&2; '{}' \"$@\" & wait", python().display());
         let (port, path) = (stand_in.port.to_string(), notes.display().to_string());
-        let command = ["sh", "-c", shell, "sh", script, "{local_port}", &port, &path, "{host}:{port}"]
+        let command = ["sh", "-c", &shell, "sh", script, "{local_port}", &port, &path, "{host}:{port}"]
             .map(str::to_owned);
         let route = Route::new(Tls::VerifyFull, Some(stand_in.ca_file())).tunnel(command.to_vec());
         Self { notes, _folder: folder, login: login(PLANNER, iam(), routes(route)) }
@@ -499,7 +501,7 @@ async fn a_tunnel_that_does_not_open_says_why() {
     // What takes connections and cannot pass them on tells so only on its own output.
     let deaf = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
                 while True: c = s.accept()[0]; print('open failed: no such host', flush=True); c.close()";
-    let told = tell(&["python3", "-c", deaf, "{local_port}"]).await;
+    let told = tell(&[&python().display().to_string(), "-c", deaf, "{local_port}"]).await;
     assert!(told.ends_with(": the tunnel said: open failed: no such host"), "{told}");
     let begun = std::time::Instant::now();
     let told = tell(&["sh", "-c", "echo waiting; sleep 600", "{local_port}"]).await;
@@ -515,7 +517,9 @@ async fn a_killed_process_leaves_no_tunnel() {
     const NOTES: &str = "INFRA_TEST_TUNNEL_NOTES";
     if let Ok(notes) = std::env::var(NOTES) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/aws/forward.py");
-        let command = ["python3", script, "{local_port}", "1", &notes].map(str::to_owned).to_vec();
+        let command = [&python().display().to_string(), script, "{local_port}", "1", &notes]
+            .map(str::to_owned)
+            .to_vec();
         let route = Route::new(Tls::VerifyFull, None).tunnel(command);
         let planner = Postgres::<ReadOnly>::new(login(PLANNER, iam(), routes(route)));
         let _ = planner.ping(&endpoint()).await;

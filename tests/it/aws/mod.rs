@@ -1,5 +1,6 @@
-//! What runs on AWS.
+//! AWS: against the emulator, and a real Postgres that stands for the cluster.
 
+mod harness;
 mod login;
 mod stand_in;
 mod tokens;

@@ -1,5 +1,6 @@
 //! What several integration tests need.
 
+pub(crate) mod emulator;
 pub(crate) mod local;
 pub(crate) mod sandbox;
 
