@@ -138,6 +138,8 @@ async fn a_tunnel_that_does_not_open_says_why() {
         tell(&["no-such-program-here", "{local_port}"]).await,
         format!("{prefix}connection.tunnel (no-such-program-here): No such file or directory (os error 2)")
     );
+    let told = tell(&["true", "{local_port}"]).await;
+    assert!(told.ends_with("(exit status: 0); it has to stay in the foreground"), "{told}");
     // What takes connections and cannot pass them on tells so only on its own output.
     let deaf = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
                 while True: c = s.accept()[0]; print('open failed: no such host', flush=True); c.close()";
