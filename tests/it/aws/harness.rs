@@ -1,5 +1,7 @@
 //! The servers that the tests of AWS rest on are tested themselves.
 
+mod logins;
+
 use std::{path::Path, process::Command};
 
 use serde_json::json;

@@ -3,6 +3,8 @@
 pub(crate) mod emulator;
 pub(crate) mod local;
 pub(crate) mod sandbox;
+pub(crate) mod stand_in;
+pub(crate) mod verifier;
 
 use std::path::{Path, PathBuf};
 
