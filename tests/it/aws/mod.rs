@@ -1,6 +1,10 @@
 //! What runs on AWS: against an emulator of it, and real Postgres servers that stand for the clusters.
 
+mod account;
+mod attributes;
 mod harness;
+mod iam;
 mod login;
 mod stand_in;
 mod tokens;
+mod tunnels;

@@ -56,9 +56,15 @@ impl StandIn {
         let data = stand_in.path("data");
         stand_in.run("initdb", &["-D", &data, "-U", "rdsadmin", "-A", "trust", "-E", "UTF8", "--no-sync"]);
         let verifier = stand_in.verify();
+        // Only Debian's build of 15 knows LDAP. The others show what the bootstrap makes, not who gets in.
+        let tokens = if major == "15" {
+            format!("ldap ldapserver=127.0.0.1 ldapport={verifier} ldapprefix=\"user=\"")
+        } else {
+            "trust".into()
+        };
         let hba = format!(
             "local all rdsadmin trust\n\
-             hostssl all +rds_iam 127.0.0.1/32 ldap ldapserver=127.0.0.1 ldapport={verifier} ldapprefix=\"user=\"\n\
+             hostssl all +rds_iam 127.0.0.1/32 {tokens}\n\
              hostssl all all 127.0.0.1/32 scram-sha-256\n"
         );
         fs::write(Path::new(&data).join("pg_hba.conf"), hba).unwrap();
@@ -80,7 +86,8 @@ impl StandIn {
              GRANT rds_superuser TO master WITH ADMIN OPTION; GRANT rds_iam, rds_password TO rds_superuser WITH ADMIN OPTION";
         // From 16 on a member with ADMIN alone is enough, and no member by inheritance.
         let newer = " ; REVOKE rds_iam, rds_password FROM rds_superuser; \
-             GRANT rds_iam, rds_password TO rds_superuser WITH ADMIN TRUE, INHERIT FALSE, SET FALSE; ";
+             GRANT rds_iam, rds_password TO rds_superuser WITH ADMIN TRUE, INHERIT FALSE, SET FALSE; \
+             ALTER ROLE master SET createrole_self_grant = 'set, inherit'; ";
         let sql = if major == "15" {
             sql.replace("; GRANT rds_iam, rds_password TO rds_superuser WITH ADMIN OPTION", "")
         } else {
