@@ -44,6 +44,9 @@ class Settings:
         # Subnets that do not exist, and the zones of those which must be in a certain one.
         self.missing_subnets = []
         self.subnet_zones = {}
+        # Actions that are refused without being carried out: {"PutRolePolicy": {"code": ..., "message": ..., "times": 2}};
+        # without `times`, always.
+        self.refusals = {}
         # Access keys of other accounts.
         self.access_keys = {}
 

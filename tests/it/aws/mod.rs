@@ -1,3 +1,5 @@
 //! What runs on AWS.
 
+mod cloud;
+mod iam;
 mod login;
