@@ -47,6 +47,9 @@ class Settings:
         # Actions that are refused without being carried out: {"PutRolePolicy": {"code": ..., "message": ..., "times": 2}};
         # without `times`, always.
         self.refusals = {}
+        # Names of roles that the listing of the account does not show until somebody tries to make them, as if they had
+        # been made after it was read.
+        self.unlisted = []
         # Access keys of other accounts.
         self.access_keys = {}
 

@@ -2,6 +2,7 @@
 
 mod documents;
 mod least;
+mod trouble;
 
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ impl Cloud {
 
     /// Names of the account's roles under a path.
     fn roles(&self, path: &str) -> Vec<String> {
-        let script = "answer = [role['RoleName'] for page in of('iam').get_paginator('list_roles').paginate(PathPrefix=asked) for role in page['Roles']]";
+        let script = "answer = sorted(role['RoleName'] for page in of('iam').get_paginator('list_roles').paginate(PathPrefix=asked) for role in page['Roles'])";
         let names = self.script(script, &json!(path));
         names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     }
