@@ -69,6 +69,8 @@ pub enum Command {
     Destroy(Destroy),
     /// Show a saved plan, or what exists
     Show(Show),
+    /// Give the mark of this environment to what exists without one
+    Import(Import),
     /// Try every login on every database, and compare with what is declared
     Verify(Verify),
     /// Print the JSON Schema of the YAML, or of a plan
@@ -212,6 +214,16 @@ pub struct Show {
     pub json: bool,
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    /// What to adopt, such as `aurora_cluster.main`; may be repeated
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub adopt: Vec<String>,
+    /// How long to wait for another run to end
+    #[arg(long, value_name = "DURATION", env = "INFRA_LOCK_TIMEOUT", default_value = "0s")]
+    pub lock_timeout: Duration,
 }
 
 #[derive(Args, Debug)]

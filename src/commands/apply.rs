@@ -81,6 +81,24 @@ impl Locks {
     }
 }
 
+/// What to do about a lock that another run has.
+const LOCKED: &str = "wait for it, or pass --lock-timeout=10m; a run that was killed holds nothing";
+
+/// Keeps other runs on this machine away from the environment.
+pub(super) async fn lock_file(session: &Session, verb: &str, patience: Duration) -> Result<FileLock, Stop> {
+    let folder = session.project.join(".infra").join(&session.name);
+    let holder = Holder {
+        who: who(),
+        operation: format!("infra {verb} -e {}", session.name),
+        pid: std::process::id(),
+        since: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    };
+    FileLock::take(&folder, &holder, patience).await.map_err(|error| match &error {
+        LedgerError::Locked(_) => Stop::new(Exit::Locked, Failure::of(&error).hint(LOCKED)),
+        LedgerError::Io { .. } => Failure::of(&error).into(),
+    })
+}
+
 impl Run<'_> {
     async fn run(self) -> Result<Exit, Stop> {
         let session = Session::open(self.global)?;
@@ -118,18 +136,7 @@ impl Run<'_> {
 
     async fn lock(&self, session: &Session, live: &Live<ReadWrite>) -> Result<Locks, Stop> {
         let patience: Duration = self.how.lock_timeout.into();
-        let hint = "wait for it, or pass --lock-timeout=10m; a run that was killed holds nothing";
-        let folder = session.project.join(".infra").join(&session.name);
-        let holder = Holder {
-            who: who(),
-            operation: format!("infra {} -e {}", self.verb, session.name),
-            pid: std::process::id(),
-            since: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        };
-        let file = FileLock::take(&folder, &holder, patience).await.map_err(|error| match &error {
-            LedgerError::Locked(_) => Stop::new(Exit::Locked, Failure::of(&error).hint(hint)),
-            LedgerError::Io { .. } => Failure::of(&error).into(),
-        })?;
+        let file = lock_file(session, self.verb, patience).await?;
         let mut locks = Locks { file, clusters: Vec::new() };
         // What is destroyed as a whole need not be reachable for it.
         let clusters = if self.wanted.destroy {
@@ -143,7 +150,7 @@ impl Run<'_> {
                 Err(error) => {
                     locks.release().await;
                     return Err(match &error {
-                        LockError::Held { .. } => Stop::new(Exit::Locked, Failure::of(&error).hint(hint)),
+                        LockError::Held { .. } => Stop::new(Exit::Locked, Failure::of(&error).hint(LOCKED)),
                         LockError::Failed { .. } => Failure::of(&error).into(),
                     });
                 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod exit;
+mod import;
 mod interrupt;
 mod plan;
 mod platform;
@@ -70,6 +71,7 @@ async fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit, Stop> {
         Command::Apply(arguments) => apply::apply(global, arguments, terminal).await,
         Command::Destroy(arguments) => apply::destroy(global, arguments, terminal).await,
         Command::Show(arguments) => show::run(global, arguments, terminal).await,
+        Command::Import(arguments) => import::run(global, arguments, terminal).await,
         Command::Verify(arguments) => verify::run(global, arguments, terminal).await,
         Command::Schema(arguments) => small::schema(arguments.document, terminal),
         Command::Completion(arguments) => small::completion(arguments.shell, terminal),

@@ -1,5 +1,6 @@
 //! Every kind that is managed: one file each, one line in `kinds!` each.
 
+mod adopt;
 pub mod aurora;
 mod facts;
 pub mod iam_role;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
+pub use adopt::{NotAdoptable, adoptable};
 pub use facts::Facts;
 pub use iam_role::quotas;
 pub use lockout::lockout;

@@ -115,10 +115,10 @@ impl Route {
         }
         let stream = tls::handshake(stream, self.config()?, &endpoint.host, self.ca_file.as_deref()).await;
         let stream: Result<Box<dyn Stream>, Cause> = stream.map(|stream| Box::new(stream) as _);
-        match &self.tunnel {
+        match (stream, &self.tunnel) {
             // Forwarders take connections that they cannot pass on, and say why only on their own output.
-            Some(tunnel) => stream.map_err(|cause| tunnel.explain(cause)),
-            None => stream,
+            (Err(cause @ Cause::Wire(_)), Some(tunnel)) => Err(tunnel.explain(cause).await),
+            (stream, _) => stream,
         }
     }
 

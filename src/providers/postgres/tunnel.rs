@@ -73,7 +73,10 @@ impl Tunnel {
         if let Some(ended) = running.take() {
             ended.end().await;
         }
-        let mut started = self.spawn(endpoint, address).map_err(|error| self.failed(&error.to_string()))?;
+        let mut started = match self.spawn(endpoint, address) {
+            Ok(started) => started,
+            Err(error) => return Err(self.failed(&error.to_string()).await),
+        };
         match self.wait(&mut started).await {
             Ok(()) => Ok(running.insert(started).address.clone()),
             Err(cause) => {
@@ -119,9 +122,7 @@ impl Tunnel {
         let until = Instant::now() + START;
         loop {
             if let Ok(Some(status)) = started.child.try_wait() {
-                // Its last words may still be on their way.
-                sleep(LOOK).await;
-                return Err(self.failed(&format!("it ended before it took a connection ({status})")));
+                return Err(self.failed(&format!("it ended before it took a connection ({status})")).await);
             }
             let Address { host, port } = &started.address;
             if let Ok(Ok(_)) =
@@ -131,21 +132,22 @@ impl Tunnel {
             }
             if Instant::now() > until {
                 let seconds = START.as_secs();
-                return Err(
-                    self.failed(&format!("no connection was taken at {host}:{port} within {seconds} s"))
-                );
+                let why = format!("no connection was taken at {host}:{port} within {seconds} s");
+                return Err(self.failed(&why).await);
             }
             sleep(LOOK).await;
         }
     }
 
-    fn failed(&self, why: &str) -> Cause {
+    async fn failed(&self, why: &str) -> Cause {
         let program = self.command.first().map_or("", String::as_str);
-        self.explain(Cause::Wire(format!("connection.tunnel ({program}): {why}")))
+        self.explain(Cause::Wire(format!("connection.tunnel ({program}): {why}"))).await
     }
 
     /// Adds what the command has said.
-    pub(super) fn explain(&self, cause: Cause) -> Cause {
+    pub(super) async fn explain(&self, cause: Cause) -> Cause {
+        // Its last words may still be on their way.
+        sleep(LOOK).await;
         let said: Vec<String> =
             self.said.lock().map(|said| said.iter().cloned().collect()).unwrap_or_default();
         if said.is_empty() { cause } else { cause.likely(format!("the tunnel said: {}", said.join("; "))) }
@@ -203,7 +205,9 @@ fn listen(output: Option<impl AsyncRead + Send + Unpin + 'static>, said: &Said) 
         let mut lines = BufReader::new(output).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let line: String = String::from_utf8_lossy(&line).trim().chars().take(300).collect();
-            if let (false, Ok(mut said)) = (line.is_empty(), said.lock()) {
+            if let (false, Ok(mut said)) = (line.is_empty(), said.lock())
+                && said.back() != Some(&line)
+            {
                 if said.len() == LINES {
                     said.pop_front();
                 }

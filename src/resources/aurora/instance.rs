@@ -70,6 +70,10 @@ impl AuroraInstance {
         Address::new("aurora_instance", &format!("{cluster}/{number}"))
     }
 
+    fn is_first(&self) -> bool {
+        self.spec.identifier.strip_prefix(&self.spec.cluster) == Some("-1")
+    }
+
     /// Its restart is part of the change.
     fn restarts(&self, before: &Self) -> bool {
         let at_once = self.wishes.apply == ApplyWhen::Immediately;
@@ -135,7 +139,7 @@ impl Resource for AuroraInstance {
             std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(group).collect();
         // The first to come is the writer; the others have it to follow.
         let first = Self::address(&self.cluster_name, "1");
-        if self.spec.identifier != format!("{}-1", self.spec.cluster) {
+        if !self.is_first() {
             parents.push(first);
         }
         parents

@@ -3,3 +3,5 @@
 mod cloud;
 mod iam;
 mod login;
+mod stand_in;
+mod tokens;

@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     engine::{Found, Known, Output, Outputs, Removal, Resource, Verdict},
-    model::{Address, environment::ApplyWhen, mark::tag},
+    model::{
+        Address,
+        environment::{ApplyWhen, MasterAuth},
+        mark::tag,
+    },
     providers::aws::{
         ClusterField, Estate, Interest,
         estate::{Cluster, ClusterSpec, numbers, satisfies},
@@ -182,6 +186,9 @@ impl Resource for AuroraCluster {
                 "MAJOR UPGRADE from {} to {}: it cannot be undone other than by restoring a backup",
                 before.spec.engine_version, self.spec.engine_version
             ));
+        }
+        if before.spec.master_auth == MasterAuth::Iam && self.spec.master_auth == MasterAuth::Secret {
+            costs.push("the master gets another password, which AWS makes and keeps".into());
         }
         let flushes = immediately && fields.iter().any(|field| cost(*field) != Cost::InPlace);
         if flushes && !before.facts.pending.is_empty() {

@@ -14,14 +14,16 @@ use crate::{
     resources::{Handle, aurora::is_busy},
 };
 
-/// When a step's turn comes: what does not wait for others first, the writer last.
+/// When a step's turn comes: the first instance of all, for it becomes the writer; what does not wait for others; and
+/// from 2 on one after the other, what is the writer now last.
 fn turn(action: &Action<AuroraInstance>) -> u8 {
     match action {
-        Action::Update { old, new } if new.restarts(old) => 1 + u8::from(old.facts.writer),
-        Action::Replace { old, .. } => 1 + u8::from(old.facts.writer),
-        // The last to go is the writer: each other one would make a new one of it.
-        Action::Delete { old } if old.facts.writer => 3,
-        _ => 0,
+        Action::Create { new } if new.is_first() => 0,
+        Action::Update { old, new } if new.restarts(old) => 2 + u8::from(old.facts.writer),
+        Action::Replace { old, .. } => 2 + u8::from(old.facts.writer),
+        // Each other one would make a new writer of another that goes too.
+        Action::Delete { old } if old.facts.writer => 4,
+        _ => 1,
     }
 }
 
@@ -42,9 +44,12 @@ pub(in crate::resources) async fn instances(
     let mut order: Vec<(u8, usize)> =
         steps.iter().enumerate().map(|(at, (_, action))| (turn(action), at)).collect();
     order.sort_unstable();
-    let (together, one_by_one): (Vec<_>, Vec<_>) = order.into_iter().partition(|(turn, _)| *turn == 0);
-    let mut written: Vec<(usize, Written)> =
-        join_all(together.iter().map(|(_, at)| async { (*at, run(*at).await) })).await;
+    let (together, one_by_one): (Vec<_>, Vec<_>) = order.into_iter().partition(|(turn, _)| *turn < 2);
+    let mut written: Vec<(usize, Written)> = Vec::new();
+    for turn in 0..2 {
+        let these = together.iter().filter(|(of, _)| *of == turn);
+        written.extend(join_all(these.map(|(_, at)| async { (*at, run(*at).await) })).await);
+    }
     for (_, at) in one_by_one {
         // A restart that failed is no reason to try the next one.
         let failed = written.iter().any(|(_, written)| matches!(written, Written::Failed(_)));
