@@ -60,8 +60,7 @@ fn documents(roles: &BTreeMap<Address, IamRole>) -> Vec<Value> {
     let mut documents = Vec::new();
     for (address, role) in roles {
         documents.push(of(address, "trust", role, role.trust.minified()));
-        documents
-            .extend(role.policies.values().map(|policy| of(address, "inline", role, policy.minified())));
+        documents.extend(role.policies.values().map(|policy| of(address, "inline", role, policy.minified())));
     }
     documents
 }
