@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.parse
+import xml.sax.saxutils
 
 # Leaves no folder of compiled files in the checkout.
 sys.dont_write_bytecode = True
@@ -87,15 +88,31 @@ class Recorder:
         started = []
         with control.LOCK:
             control.CALLS.append(call)
-            chunks = self.application(environ, lambda *arguments: started.append(arguments))
-            data = b"".join(chunks)
-            if hasattr(chunks, "close"):
-                chunks.close()
+            data = refusal(call["action"])
+            if data is not None:
+                started.append(("403 Forbidden", [("Content-Type", "text/xml"), ("Content-Length", str(len(data)))]))
+            else:
+                chunks = self.application(environ, lambda *arguments: started.append(arguments))
+                data = b"".join(chunks)
+                if hasattr(chunks, "close"):
+                    chunks.close()
         status, headers = started[0][0], started[0][1]
         call["status"] = int(status.split()[0])
         time.sleep(SETTINGS.delay_ms / 1000)
         start_response(status, headers)
         return [data]
+
+
+def refusal(action):
+    """What a test has told to answer to an action, in the form of those services that speak XML."""
+    told = SETTINGS.refusals.get(action)
+    if told is None or told.get("times") == 0:
+        return None
+    if "times" in told:
+        told["times"] -= 1
+    code, message = (xml.sax.saxutils.escape(told.get(key, "")) for key in ("code", "message"))
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    return f"<ErrorResponse>{error}<RequestId>refused</RequestId></ErrorResponse>".encode()
 
 
 def service(environ):

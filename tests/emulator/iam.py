@@ -130,6 +130,7 @@ def check_create_role(self):
     if not re.fullmatch(r"/([\x21-\x7e]+/)?", path) or len(path) > 512:
         raise Fault("ValidationError", f"The specified value for path is invalid: {path}")
     if any(role.name.lower() == name.lower() for role in backend.roles.values()):
+        SETTINGS.unlisted = [one for one in SETTINGS.unlisted if one != name]
         raise Fault("EntityAlreadyExists", f"Role with name {name} already exists.")
     quota = SETTINGS.roles_quota or backend.account_summary._roles_quota
     if len(backend.roles) >= quota:
@@ -296,7 +297,7 @@ def get_account_authorization_details(self):
         ("Role", "RoleDetailList", backend.roles.values()),
     ):
         if kind in chosen:
-            ordered = sorted(found, key=lambda one: one.name)
+            ordered = sorted((one for one in found if one.name not in SETTINGS.unlisted), key=lambda one: one.name)
             everything += [(key, role_detail(one) if kind == "Role" else one) for one in ordered]
     for policy in sorted(backend.managed_policies.values(), key=lambda one: one.arn):
         kind = "AWSManagedPolicy" if ":iam::aws:" in policy.arn else "LocalManagedPolicy"

@@ -44,6 +44,12 @@ class Settings:
         # Subnets that do not exist, and the zones of those which must be in a certain one.
         self.missing_subnets = []
         self.subnet_zones = {}
+        # Actions that are refused without being carried out: {"PutRolePolicy": {"code": ..., "message": ..., "times": 2}};
+        # without `times`, always.
+        self.refusals = {}
+        # Names of roles that the listing of the account does not show until somebody tries to make them, as if they had
+        # been made after it was read.
+        self.unlisted = []
         # Access keys of other accounts.
         self.access_keys = {}
 

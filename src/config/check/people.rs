@@ -10,6 +10,9 @@ use crate::config::{problem::Problems, source::quoted};
 static ROLE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$").ok());
 
+static POLICY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$").ok());
+
 pub(super) fn is_role(text: &str) -> bool {
     ROLE.as_ref().is_none_or(|regex| regex.is_match(text))
 }
@@ -70,5 +73,15 @@ pub(super) fn check(facts: &Facts<'_>, problems: &mut Problems) {
         problems.add(facts.at(&["sso_role"]), format!("{} is not the ARN of an IAM role", quoted(role))).mend(
             "such as \"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef\"",
         );
+    }
+    if let Some(policy) = &environment.permissions_boundary
+        && !POLICY.as_ref().is_none_or(|regex| regex.is_match(policy))
+    {
+        problems
+            .add(
+                facts.at(&["permissions_boundary"]),
+                format!("{} is not the ARN of an IAM policy", quoted(policy)),
+            )
+            .mend("such as \"arn:aws:iam::111122223333:policy/boundary\"");
     }
 }

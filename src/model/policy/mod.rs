@@ -77,14 +77,27 @@ pub type Principals = BTreeMap<String, BTreeSet<String>>;
 /// By operator, then by key.
 pub type Conditions = BTreeMap<Word, BTreeMap<Word, BTreeSet<String>>>;
 
-/// A word whose case means nothing to IAM: an action, an operator, the key of a condition. Shown as it was written.
+/// Words of documents that we write. However somebody else spells them they are shown like this, so that no plan shows a
+/// change that is none.
+const SPELLINGS: [&str; 7] = [
+    "rds-db:connect",
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:TagSession",
+    "StringEquals",
+    "StringLike",
+    "aws:userid",
+];
+
+/// A word whose case means nothing to IAM: an action, an operator, the key of a condition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Word(String);
 
 impl From<&str> for Word {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        let known = SPELLINGS.into_iter().find(|spelling| spelling.eq_ignore_ascii_case(text));
+        Self(known.unwrap_or(text).to_owned())
     }
 }
 

@@ -179,11 +179,11 @@ fn conditions((name, value): (&'static str, Value)) -> Result<Conditions, BadDoc
         let mut by_key = BTreeMap::new();
         for (key, values) in object(&operator, keys)? {
             let values = scalars(&key, values)?;
-            if by_key.insert(Word(key.clone()), values).is_some() {
+            if by_key.insert(Word::from(key.as_str()), values).is_some() {
                 return Err(BadDocument(format!("the key `{key}` is there twice")));
             }
         }
-        if conditions.insert(Word(operator.clone()), by_key).is_some() {
+        if conditions.insert(Word::from(operator.as_str()), by_key).is_some() {
             return Err(BadDocument(format!("the operator `{operator}` is there twice")));
         }
     }
@@ -221,7 +221,7 @@ fn strings(name: &str, value: Value) -> Result<BTreeSet<String>, BadDocument> {
 }
 
 fn words(name: &str, value: Value) -> Result<BTreeSet<Word>, BadDocument> {
-    Ok(strings(name, value)?.into_iter().map(Word).collect())
+    Ok(strings(name, value)?.iter().map(|word| Word::from(word.as_str())).collect())
 }
 
 /// Values of a condition: to IAM `true` and `"true"` are one.

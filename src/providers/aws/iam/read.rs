@@ -21,17 +21,18 @@ pub(super) const GONE: [&str; 1] = ["NoSuchEntity"];
 
 impl<M> Aws<M> {
     /// Roles and quotas. What the credentials may not see is said, and is no error.
-    pub(in crate::providers::aws) async fn iam(&self) -> Result<Iam, AwsError> {
-        let (roles, quotas) = futures::try_join!(self.roles(), self.quotas())?;
+    pub(in crate::providers::aws) async fn iam(&self, environment: &str) -> Result<Iam, AwsError> {
+        let folder = format!("{PATH}{environment}/");
+        let (roles, quotas) = futures::try_join!(self.roles(&folder), self.quotas())?;
         Ok(match roles {
             Ok(roles) => Iam { roles, quotas, unreadable: None },
             Err(why) => Iam { roles: Vec::new(), quotas, unreadable: Some(why) },
         })
     }
 
-    async fn roles(&self) -> Result<Result<Vec<Role>, String>, AwsError> {
+    async fn roles(&self, folder: &str) -> Result<Result<Vec<Role>, String>, AwsError> {
         let all = match self.roles_at_once().await {
-            Err(error) if error.is(&DENIED) => self.roles_one_by_one().await,
+            Err(error) if error.is(&DENIED) => self.roles_one_by_one(folder).await,
             other => other,
         };
         match all {
@@ -40,7 +41,7 @@ impl<M> Aws<M> {
                 Ok(Ok(roles))
             }
             Err(error) if error.is(&DENIED) => Ok(Err(format!(
-                "{error}; allow iam:GetAccountAuthorizationDetails, or the reading of roles under {PATH} \
+                "{error}; allow iam:GetAccountAuthorizationDetails, or the reading of roles under {folder} \
                  (examples/aws-policies/planner.json)"
             ))),
             Err(error) => Err(error),
@@ -58,8 +59,9 @@ impl<M> Aws<M> {
         Ok(roles)
     }
 
-    async fn roles_one_by_one(&self) -> Result<Vec<Role>, AwsError> {
-        let call = self.clients.iam.list_roles().path_prefix(PATH).max_items(PAGE);
+    /// Those of one environment, for others need not be readable.
+    async fn roles_one_by_one(&self, folder: &str) -> Result<Vec<Role>, AwsError> {
+        let call = self.clients.iam.list_roles().path_prefix(folder).max_items(PAGE);
         let listed = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let listed = listed.map_err(|error| AwsError::of("iam:ListRoles", error))?;
         let read = stream::iter(listed).map(async |listed| self.role(listed.role_name()).await);
