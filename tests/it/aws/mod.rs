@@ -2,6 +2,7 @@
 
 mod account;
 mod attributes;
+mod cloud;
 mod harness;
 mod iam;
 mod login;
