@@ -2,6 +2,6 @@
 
 mod harness;
 mod login;
-mod stand_in;
+mod server;
 mod tokens;
 mod tunnels;
