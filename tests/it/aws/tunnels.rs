@@ -150,6 +150,16 @@ async fn a_tunnel_that_does_not_open_says_why() {
     );
 }
 
+/// A process that no failure leaves behind.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// This very test, started again, opens a tunnel and is killed.
 #[tokio::test]
 async fn a_killed_process_leaves_no_tunnel() {
@@ -166,13 +176,13 @@ async fn a_killed_process_leaves_no_tunnel() {
     }
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes");
-    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+    let process = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "aws::tunnels::a_killed_process_leaves_no_tunnel"])
         .env(NOTES, &notes)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut process = Killed(process.unwrap());
     let mut forwarder = None;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -184,7 +194,7 @@ async fn a_killed_process_leaves_no_tunnel() {
     }
     let members = group(forwarder.expect("it was started"));
     assert!(members.len() >= 2 && members.iter().all(|pid| runs(*pid)), "{members:?}");
-    process.kill().unwrap();
-    process.wait().unwrap();
+    process.0.kill().unwrap();
+    process.0.wait().unwrap();
     ended(&members).await;
 }
