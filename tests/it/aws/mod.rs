@@ -6,6 +6,6 @@ mod cloud;
 mod harness;
 mod iam;
 mod login;
-mod stand_in;
+mod server;
 mod tokens;
 mod tunnels;

@@ -10,10 +10,7 @@ use infra::{
     },
 };
 
-use super::{
-    login::{endpoint, iam, login, refused, routes},
-    stand_in::{HOST, PORT, StandIn},
-};
+use super::server::{HOST, PORT, Server, endpoint, iam, login, refused, routes};
 use crate::support::emulator::python;
 
 /// A tunnel through a forwarder that notes its number and its arguments.
@@ -24,16 +21,16 @@ struct Tunnelled {
 }
 
 impl Tunnelled {
-    fn new(stand_in: &StandIn) -> Self {
+    fn new(server: &Server) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let notes = folder.path().join("notes");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/aws/forward.py");
         // A child of its own, as a shell or a wrapper leaves one behind.
         let shell = format!("echo starting >&2; '{}' \"$@\" & wait", python().display());
-        let (port, path) = (stand_in.port.to_string(), notes.display().to_string());
+        let (port, path) = (server.stand_in.port().to_string(), notes.display().to_string());
         let command = ["sh", "-c", &shell, "sh", script, "{local_port}", &port, &path, "{host}:{port}"]
             .map(str::to_owned);
-        let route = Route::new(Tls::VerifyFull, Some(stand_in.ca_file())).tunnel(command.to_vec());
+        let route = Route::new(Tls::VerifyFull, Some(server.stand_in.ca_file())).tunnel(command.to_vec());
         Self { notes, _folder: folder, login: login(PLANNER, iam(), routes(route)) }
     }
 
@@ -79,8 +76,8 @@ async fn ended(pids: &[i32]) {
 
 #[tokio::test]
 async fn a_tunnel_is_shared_and_ends_with_all_it_started() {
-    let (stand_in, _) = StandIn::bootstrapped("15").await;
-    let tunnelled = Tunnelled::new(&stand_in);
+    let (server, _) = Server::bootstrapped().await;
+    let tunnelled = Tunnelled::new(&server);
     let planner = Postgres::<ReadOnly>::new(tunnelled.login.clone());
     let other = Postgres::<ReadOnly>::new(tunnelled.login.clone());
     assert!(tunnelled.started().is_empty());
@@ -153,6 +150,16 @@ async fn a_tunnel_that_does_not_open_says_why() {
     );
 }
 
+/// A process that no failure leaves behind.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// This very test, started again, opens a tunnel and is killed.
 #[tokio::test]
 async fn a_killed_process_leaves_no_tunnel() {
@@ -169,13 +176,13 @@ async fn a_killed_process_leaves_no_tunnel() {
     }
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes");
-    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+    let process = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "aws::tunnels::a_killed_process_leaves_no_tunnel"])
         .env(NOTES, &notes)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut process = Killed(process.unwrap());
     let mut forwarder = None;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -187,7 +194,7 @@ async fn a_killed_process_leaves_no_tunnel() {
     }
     let members = group(forwarder.expect("it was started"));
     assert!(members.len() >= 2 && members.iter().all(|pid| runs(*pid)), "{members:?}");
-    process.kill().unwrap();
-    process.wait().unwrap();
+    process.0.kill().unwrap();
+    process.0.wait().unwrap();
     ended(&members).await;
 }
