@@ -149,15 +149,15 @@ fn of_serverless_clusters() {
 #[test]
 fn readers() {
     let account = Account::without_postgres();
-    account.write(&environment("readers: 0"));
+    account.write(&environment("readers: 0\nsubnets: [subnet-a, subnet-b, subnet-c]"));
     account.apply();
-    account.write(&environment("readers: 2\nzones: [eu-central-1a, eu-central-1b, eu-central-1c]"));
+    account.write(&environment("readers: 2\nsubnets: [subnet-a, subnet-b, subnet-c]\nzones: [eu-central-1a, eu-central-1b, eu-central-1c]"));
     let changes = account.changes();
     let expected = [("aurora_instance.main/2", "create"), ("aurora_instance.main/3", "create")];
     assert_eq!(changes, expected.map(|(address, action)| (address.to_owned(), action.to_owned())));
     account.apply();
     account.settled();
-    account.write(&environment("readers: 0"));
+    account.write(&environment("readers: 0\nsubnets: [subnet-a, subnet-b, subnet-c]"));
     let expected = [("aurora_instance.main/2", "delete"), ("aurora_instance.main/3", "delete")];
     assert_eq!(account.changes(), expected.map(|(address, action)| (address.to_owned(), action.to_owned())));
     account.infra(&["apply", "--auto-approve", "--allow-destroy=all"]).expect(0);

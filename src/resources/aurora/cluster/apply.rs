@@ -155,11 +155,9 @@ impl Handle<AuroraCluster> for Aws<ReadWrite> {
                 self.modify_cluster(sent.0, sent.1, sent.2, sent.3, sent.4).await
             };
             self.when_at_rest(identifier, progress, call).await?;
-            let awaited: Vec<&str> = if phase.immediately || cost(phase.fields[0]) == Cost::InPlace {
-                phase.fields.iter().map(|field| name(*field)).collect()
-            } else {
-                Vec::new()
-            };
+            // What was not asked for at once may wait for the window, and is then as good as made.
+            let awaited = phase.fields.iter().filter(|_| phase.immediately).map(|field| name(*field));
+            let awaited: Vec<&str> = awaited.collect();
             let limit = if phase.major { UPGRADE_LIMIT } else { LIMIT };
             let at_rest = self.cluster_at_rest(identifier, &awaited, limit, progress).await?;
             self.check(&at_rest, &old.spec, &new.spec, &phase.fields).await?;

@@ -21,7 +21,9 @@ pub(super) fn cost(field: ClusterField) -> Cost {
     match field {
         ClusterField::EngineVersion | ClusterField::Port => Cost::Outage,
         ClusterField::ParameterGroup => Cost::Restart,
-        ClusterField::StorageType | ClusterField::IamAuthentication => Cost::Deferrable,
+        ClusterField::StorageType | ClusterField::IamAuthentication | ClusterField::BackupRetention => {
+            Cost::Deferrable
+        }
         _ => Cost::InPlace,
     }
 }
