@@ -44,6 +44,8 @@ class Settings:
         # Subnets that do not exist, and the zones of those which must be in a certain one.
         self.missing_subnets = []
         self.subnet_zones = {}
+        # Actions that nobody may do, such as "rds:DescribeEvents" or "iam:*".
+        self.denied = []
         # Access keys of other accounts.
         self.access_keys = {}
 
@@ -129,7 +131,8 @@ class Region:
 
     def host(self, name, kind=""):
         """Endpoint names are `<name>.[cluster-|cluster-ro-]<hash>.<region>.rds.amazonaws.com`, where the hash is "c" and
-        the first 11 hexadecimal digits of the SHA-256 of "<account>/<region>". Rust: support/emulator.rs, endpoint()."""
+        the first 11 hexadecimal digits of the SHA-256 of "<account>/<region>". Rust: support/emulator.rs, endpoint().
+        """
         digest = hashlib.sha256(f"{self.account}/{self.name}".encode()).hexdigest()[:11]
         suffix = ".cn" if self.partition == "aws-cn" else ""
         return f"{name}.{kind}c{digest}.{self.name}.rds.amazonaws.com{suffix}"
