@@ -6,9 +6,7 @@ from store import Fault, action, filters, page
 
 ENGINE = "aurora-postgresql"
 # In the order of age; the first of each major is the oldest that is offered.
-VERSIONS = (
-    "15.4 15.5 15.6 15.7 15.8 15.10 15.12 16.1 16.2 16.3 16.4 16.6 16.8 17.4 17.5"
-).split()
+VERSIONS = ("15.4 15.5 15.6 15.7 15.8 15.10 15.12 16.1 16.2 16.3 16.4 16.6 16.8 17.4 17.5").split()
 DEFAULT_VERSION = "16.6"
 DEFAULT_OF_MAJOR = {"15": "15.10", "16": "16.6", "17": "17.4"}
 LOG_TYPES = ["postgresql", "instance", "iam-db-auth-error"]

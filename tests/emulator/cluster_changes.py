@@ -86,7 +86,9 @@ def apply_pending(region, cluster):
         region.event(cluster.name, "db-cluster", message, ["maintenance", "failure"])
     elif version:
         cluster.shown["EngineVersion"] = version
-        cluster.shown["DBClusterParameterGroup"] = cluster.upgrade.get("cluster", cluster.shown["DBClusterParameterGroup"])
+        cluster.shown["DBClusterParameterGroup"] = cluster.upgrade.get(
+            "cluster", cluster.shown["DBClusterParameterGroup"]
+        )
         for one in region.members(cluster.name):
             one.shown["EngineVersion"] = version
             one.group = cluster.upgrade.get(one.name, one.group)
@@ -150,7 +152,9 @@ def check(region, cluster, asked, immediately):
     check_credentials(cluster, asked, immediately)
 
     def apply():
-        statuses = ["modifying"] if set(asked) - NOT_CHANGES - set(DEFERRABLE) - {"DBInstanceParameterGroupName"} else []
+        statuses = (
+            ["modifying"] if set(asked) - NOT_CHANGES - set(DEFERRABLE) - {"DBInstanceParameterGroupName"} else []
+        )
         cluster.upgrade = upgrade or cluster.upgrade
         if group != shown["DBClusterParameterGroup"]:
             shown["DBClusterParameterGroup"] = group
@@ -214,7 +218,9 @@ def check_upgrade(region, cluster, asked):
     here, wanted = cluster.shown["EngineVersion"], asked.get("EngineVersion")
     to_major = wanted is not None and major(wanted) != major(here)
     if "DBInstanceParameterGroupName" in asked and not to_major:
-        raise combination("The parameter db-instance-parameter-group-name can only be specified for a major version upgrade.")
+        raise combination(
+            "The parameter db-instance-parameter-group-name can only be specified for a major version upgrade."
+        )
     if wanted is None or wanted == here:
         return {}
     check_version(wanted)
@@ -227,9 +233,19 @@ def check_upgrade(region, cluster, asked):
         raise Fault("InvalidDBClusterStateFault", f"The cluster {cluster.name} has instances that are not available.")
     if not to_major:
         return {}
-    upgrade = {"cluster": next_group(region, groups.CLUSTER, cluster.shown["DBClusterParameterGroup"], asked.get("DBClusterParameterGroupName"), wanted)}
+    upgrade = {
+        "cluster": next_group(
+            region,
+            groups.CLUSTER,
+            cluster.shown["DBClusterParameterGroup"],
+            asked.get("DBClusterParameterGroupName"),
+            wanted,
+        )
+    }
     for one in members:
-        upgrade[one.name] = next_group(region, groups.INSTANCE, one.group, asked.get("DBInstanceParameterGroupName"), wanted)
+        upgrade[one.name] = next_group(
+            region, groups.INSTANCE, one.group, asked.get("DBInstanceParameterGroupName"), wanted
+        )
     return upgrade
 
 
@@ -252,14 +268,18 @@ def check_credentials(cluster, asked, immediately):
     if auth not in (None, "password", "iam-db-auth"):
         raise invalid(f"Invalid MasterUserAuthenticationType: {auth}")
     if auth == "iam-db-auth" and (manage or password):
-        raise combination("You can't specify MasterUserPassword or ManageMasterUserPassword with MasterUserAuthenticationType iam-db-auth.")
+        raise combination(
+            "You can't specify MasterUserPassword or ManageMasterUserPassword with MasterUserAuthenticationType iam-db-auth."
+        )
     if password and (manage or (managed and manage is None)):
         raise combination("You can't specify MasterUserPassword for a cluster with ManageMasterUserPassword enabled.")
     if manage is False and managed and not password and auth != "iam-db-auth":
         raise combination("MasterUserPassword must be given when ManageMasterUserPassword is turned off.")
     if asked.get("RotateMasterUserPassword"):
         if not managed:
-            raise combination("You can't rotate the master user password of a cluster that doesn't use ManageMasterUserPassword.")
+            raise combination(
+                "You can't rotate the master user password of a cluster that doesn't use ManageMasterUserPassword."
+            )
         if not immediately:
             raise combination("You must specify ApplyImmediately when rotating the master user password.")
     if asked.get("MasterUserSecretKmsKeyId") and (managed or not manage):

@@ -5,6 +5,7 @@ import copy
 import instances
 import parameters as groups
 import rules
+import snapshots
 import subnets
 from catalogue import DEFAULT_VERSION, ENGINE, LOG_TYPES, check_version, family, least_capacity
 from keys import drop_secret, key_arn, make_secret, role_is_known
@@ -93,7 +94,9 @@ def insights(region, shown, asked):
         changed["PerformanceInsightsRetentionPeriod"] = days
         changed["PerformanceInsightsKMSKeyId"] = arn or key_arn(region, key, "alias/aws/rds")
     if mode == "advanced" and (not on or days < 465):
-        raise combination("The advanced mode of Database Insights needs Performance Insights with a retention of at least 465 days.")
+        raise combination(
+            "The advanced mode of Database Insights needs Performance Insights with a retention of at least 465 days."
+        )
     return changed
 
 
@@ -106,7 +109,9 @@ def set_insights(shown, changed):
 def check_logs(types):
     for one in types:
         if one not in LOG_TYPES:
-            raise invalid(f"You cannot use the log types '{one}' with engine version {ENGINE}. For supported log types, see the documentation.")
+            raise invalid(
+                f"You cannot use the log types '{one}' with engine version {ENGINE}. For supported log types, see the documentation."
+            )
     return sorted(set(types))
 
 
@@ -233,13 +238,19 @@ def check_master(asked, user, auth):
     """Somebody must be able to log in first: by a password, by a managed one, or by a token."""
     if not user:
         raise invalid("The parameter MasterUsername must be provided and must not be blank.")
-    if not (user[0].isalpha() and user.replace("_", "").isalnum() and len(user) <= 63) or user.lower() in ("rdsadmin", "postgres_admin", "admin"):
+    if not (user[0].isalpha() and user.replace("_", "").isalnum() and len(user) <= 63) or user.lower() in (
+        "rdsadmin",
+        "postgres_admin",
+        "admin",
+    ):
         raise invalid(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine or not valid")
     if auth not in ("password", "iam-db-auth"):
         raise invalid(f"Invalid MasterUserAuthenticationType: {auth}")
     managed, password = asked.get("ManageMasterUserPassword", False), asked.get("MasterUserPassword")
     if auth == "iam-db-auth" and (managed or password):
-        raise combination("You can't specify MasterUserPassword or ManageMasterUserPassword with MasterUserAuthenticationType iam-db-auth.")
+        raise combination(
+            "You can't specify MasterUserPassword or ManageMasterUserPassword with MasterUserAuthenticationType iam-db-auth."
+        )
     if auth == "iam-db-auth" and not asked.get("EnableIAMDatabaseAuthentication"):
         raise combination("MasterUserAuthenticationType iam-db-auth requires IAM database authentication.")
     if managed and password:
@@ -249,7 +260,9 @@ def check_master(asked, user, auth):
     if auth == "password" and not managed and not password:
         raise invalid("The parameter MasterUserPassword must be provided and must not be blank.")
     if password is not None and len(password) < 8:
-        raise invalid("The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters.")
+        raise invalid(
+            "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters."
+        )
 
 
 @action
@@ -282,11 +295,14 @@ def delete_db_cluster(region, asked):
     if not skip and not snapshot:
         raise combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
     if any(one.status != "deleting" for one in region.members(cluster.name)):
-        raise Fault("InvalidDBClusterStateFault", "Cluster cannot be deleted, it still contains DB instances in non-deleting state.")
+        raise Fault(
+            "InvalidDBClusterStateFault",
+            "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
+        )
     if cluster.status != "available":
         raise Fault("InvalidDBClusterStateFault", f"DB cluster {cluster.name} is not currently in the available state.")
     if snapshot:
-        make_snapshot(region, cluster, snapshot, asked.get("Tags"))
+        snapshots.make(region, cluster, snapshot, asked.get("Tags"))
     answer = described(region, cluster)
 
     def gone():
@@ -312,7 +328,10 @@ def failover_db_cluster(region, asked):
     if target:
         others = [one for one in others if one.name == target.lower()]
     if not others:
-        raise Fault("InvalidDBClusterStateFault", f"There is no available instance to fail over to in the cluster {cluster.name}.")
+        raise Fault(
+            "InvalidDBClusterStateFault",
+            f"There is no available instance to fail over to in the cluster {cluster.name}.",
+        )
     chosen = min(others, key=lambda one: (one.shown["PromotionTier"], one.name))
     answer = described(region, cluster)
     before = cluster.writer
@@ -339,60 +358,3 @@ def enable_http_endpoint(region, asked):
 @action
 def disable_http_endpoint(region, asked):
     return http_endpoint(region, asked, False)
-
-
-def make_snapshot(region, cluster, name, tags):
-    name = rules.check_identifier(name, "DBClusterSnapshotIdentifier")
-    if name in region.snapshots:
-        raise Fault("DBClusterSnapshotAlreadyExistsFault", f"Cannot create the cluster snapshot because one with the identifier {name} already exists.")
-    fields = (
-        "AvailabilityZones DBClusterIdentifier Engine EngineMode AllocatedStorage Port MasterUsername EngineVersion "
-        "StorageEncrypted KmsKeyId IAMDatabaseAuthenticationEnabled DbClusterResourceId StorageType ClusterCreateTime"
-    ).split()
-    snapshot = {field: cluster.shown[field] for field in fields if field in cluster.shown}
-    copied = cluster.shown["TagList"] if cluster.shown["CopyTagsToSnapshot"] else []
-    snapshot |= {
-        "DBClusterSnapshotIdentifier": name,
-        "DBClusterSnapshotArn": region.arn("cluster-snapshot", name),
-        "SnapshotCreateTime": now(),
-        "SnapshotType": "manual",
-        "Status": "available",
-        "PercentProgress": 100,
-        "TagList": check_tags(copy.deepcopy(copied) + (tags or [])),
-    }
-    region.snapshots[name] = snapshot
-    return snapshot
-
-
-@action
-def create_db_cluster_snapshot(region, asked):
-    cluster = find(region, asked["DBClusterIdentifier"])
-    if cluster.status != "available":
-        raise Fault("InvalidDBClusterStateFault", f"DB cluster {cluster.name} is not currently in the available state.")
-    return {"DBClusterSnapshot": make_snapshot(region, cluster, asked["DBClusterSnapshotIdentifier"], asked.get("Tags"))}
-
-
-@action
-def describe_db_cluster_snapshots(region, asked):
-    chosen = filters(asked, "db-cluster-id", "db-cluster-snapshot-id", "snapshot-type", "engine")
-    wanted, cluster = asked.get("DBClusterSnapshotIdentifier"), asked.get("DBClusterIdentifier")
-    if wanted and wanted.lower() not in region.snapshots:
-        raise Fault("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {wanted} not found.")
-    found = [
-        one
-        for name, one in sorted(region.snapshots.items())
-        if wanted in (None, name)
-        and cluster in (None, one["DBClusterIdentifier"])
-        and one["DBClusterIdentifier"] in chosen.get("db-cluster-id", [one["DBClusterIdentifier"]])
-        and name in chosen.get("db-cluster-snapshot-id", [name])
-    ]
-    return page(asked, "DBClusterSnapshots", found)
-
-
-@action
-def delete_db_cluster_snapshot(region, asked):
-    name = asked["DBClusterSnapshotIdentifier"].lower()
-    if name not in region.snapshots:
-        raise Fault("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
-    return {"DBClusterSnapshot": region.snapshots.pop(name)}
-

@@ -11,7 +11,9 @@ EMULATOR_PRINCIPALS        ARNs of users and roles that exist beforehand, separa
 EMULATOR_KMS_ALIASES       aliases of keys that exist beforehand (alias/aurora)
 """
 
+import fnmatch
 import io
+import json
 import os
 import sys
 import threading
@@ -28,6 +30,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.models import PARTITION_NAMES, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.rds.responses import RDSResponse
+from moto.sts.models import STSBackend
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import control
@@ -63,6 +66,18 @@ def call_rds(self):
     return status, headers, body
 
 
+_caller_identity = STSBackend.get_caller_identity
+
+
+def caller_identity(self, access_key_id, region):
+    """Who has a key that nobody gave out is a user of the account, not moto's nobody."""
+    user_id, arn, account = _caller_identity(self, access_key_id, region)
+    if arn.endswith(":user/moto"):
+        user_id, arn = "AIDAEMULATED0000000001", f"arn:{self.partition}:iam::{account}:user/operator"
+    return user_id, arn, account
+
+
+STSBackend.get_caller_identity = caller_identity
 BaseResponse.get_current_account = current_account
 RDSResponse.PROTOCOL_PARSER_MAP_TYPE = dict
 RDSResponse.call_action = call_rds
@@ -88,6 +103,9 @@ class Recorder:
         started = []
         with control.LOCK:
             control.CALLS.append(call)
+            if any(fnmatch.fnmatchcase(f"{call['service']}:{call['action']}", one) for one in SETTINGS.denied):
+                call["status"] = 403
+                return denied(call, "HTTP_X_AMZ_TARGET" in environ, start_response)
             data = refusal(call["action"])
             if data is not None:
                 started.append(("403 Forbidden", [("Content-Type", "text/xml"), ("Content-Length", str(len(data)))]))
@@ -113,6 +131,21 @@ def refusal(action):
     code, message = (xml.sax.saxutils.escape(told.get(key, "")) for key in ("code", "message"))
     error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
     return f"<ErrorResponse>{error}<RequestId>refused</RequestId></ErrorResponse>".encode()
+
+
+def denied(call, is_json, start_response):
+    """What IAM says to somebody whose policies lack an action."""
+    message = f"User is not authorized to perform: {call['service']}:{call['action']}"
+    if is_json:
+        kind, text = "application/x-amz-json-1.1", json.dumps({"__type": "AccessDeniedException", "message": message})
+    else:
+        kind = "text/xml"
+        text = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+            "<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
+        )
+    start_response("403 Forbidden", [("Content-Type", kind), ("Content-Length", str(len(text)))])
+    return [text.encode()]
 
 
 def service(environ):

@@ -85,7 +85,7 @@ def check_statement(backend, statement, account):
         raise malformed("Invalid principal in policy.")
     for kind, named in principal.items():
         if kind not in ("AWS", "Service", "Federated", "CanonicalUser"):
-            raise malformed(f"Invalid principal in policy: \"{kind}\"")
+            raise malformed(f'Invalid principal in policy: "{kind}"')
         for one in [named] if isinstance(named, str) else named:
             if not principal_exists(backend, kind, one, account):
                 raise malformed(f'Invalid principal in policy: "{kind}":"{one}"')
@@ -218,7 +218,9 @@ def check_delete_role(self):
         return
     for other in self.backend.roles.values():
         if other is not role:
-            other.assume_role_policy_document = other.assume_role_policy_document.replace(f'"{role.arn}"', f'"{role.id}"')
+            other.assume_role_policy_document = other.assume_role_policy_document.replace(
+                f'"{role.arn}"', f'"{role.id}"'
+            )
 
 
 def get_account_summary(self):
@@ -246,7 +248,8 @@ def role_detail(role):
         "AssumeRolePolicyDocument": encoded(role.assume_role_policy_document),
         "InstanceProfileList": [],
         "RolePolicyList": [
-            {"PolicyName": name, "PolicyDocument": encoded(document)} for name, document in sorted(role.policies.items())
+            {"PolicyName": name, "PolicyDocument": encoded(document)}
+            for name, document in sorted(role.policies.items())
         ],
         "AttachedManagedPolicies": role.attached_managed_policies,
         "Tags": role.tags,

@@ -9,7 +9,6 @@ import rules
 import subnets
 from catalogue import AUTHORITIES, ENGINE, VALID_TILL, age, check_authority, check_class
 from keys import activate_secret, role_is_known
-from rules import invalid
 from store import Fault, Resource, action, check_tags, filters, now, page
 
 # What belongs to the cluster, and must not be asked of a member.
@@ -43,7 +42,9 @@ def combination(message):
 def check_fields(asked, verb):
     for field in OF_THE_CLUSTER:
         if field in asked:
-            raise combination(f"The requested DB Instance {verb} a member of a DB Cluster. Set {field} for the DB Cluster.")
+            raise combination(
+                f"The requested DB Instance {verb} a member of a DB Cluster. Set {field} for the DB Cluster."
+            )
 
 
 def busy(instance):
@@ -55,7 +56,9 @@ def described(region, instance):
     cluster = region.clusters[instance.shown["DBClusterIdentifier"]]
     whole = cluster.shown
     shown = copy.deepcopy(instance.shown)
-    shown["DBParameterGroups"] = [{"DBParameterGroupName": instance.group, "ParameterApplyStatus": instance.group_status}]
+    shown["DBParameterGroups"] = [
+        {"DBParameterGroupName": instance.group, "ParameterApplyStatus": instance.group_status}
+    ]
     shown["PendingModifiedValues"] = copy.deepcopy(instance.pending)
     shown["DBSubnetGroup"] = subnets.described(region, region.subnet_groups[whole["DBSubnetGroup"]])
     shown["StorageType"] = whole.get("StorageType", "aurora")
@@ -87,7 +90,10 @@ def choose_zone(region, cluster, wanted):
     """The zone with the fewest members, of those that the subnet group covers."""
     zones = subnets.zones_of(region, region.subnet_groups[cluster.shown["DBSubnetGroup"]])
     if wanted and wanted not in zones:
-        raise Fault("InvalidVPCNetworkStateFault", f"The availability zone {wanted} is not covered by the DB subnet group {cluster.shown['DBSubnetGroup']}.")
+        raise Fault(
+            "InvalidVPCNetworkStateFault",
+            f"The availability zone {wanted} is not covered by the DB subnet group {cluster.shown['DBSubnetGroup']}.",
+        )
     taken = [one.shown["AvailabilityZone"] for one in region.members(cluster.name)]
     return wanted or min(zones, key=lambda zone: (taken.count(zone), zone))
 
@@ -122,7 +128,10 @@ def create_db_instance(region, asked):
     if asked.get("DBSubnetGroupName", cluster.shown["DBSubnetGroup"]).lower() != cluster.shown["DBSubnetGroup"]:
         raise combination("The DB subnet group must be that of the DB cluster.")
     if cluster.status in ("creating", "deleting", "upgrading", "stopped"):
-        raise Fault("InvalidDBClusterStateFault", f"Cannot create an instance in the cluster {cluster.name}, which is {cluster.status}.")
+        raise Fault(
+            "InvalidDBClusterStateFault",
+            f"Cannot create an instance in the cluster {cluster.name}, which is {cluster.status}.",
+        )
     if len(region.members(cluster.name)) >= 16:
         raise Fault("InstanceQuotaExceeded", "A DB cluster can have at most 16 instances.")
     group = parameter_group(region, asked.get("DBParameterGroupName"), version)
@@ -169,7 +178,10 @@ def settings(region, cluster, before, asked):
     """What can be set at the start and changed at once later."""
     tier = asked.get("PromotionTier", before.get("PromotionTier", 1))
     rules.check_range(tier, 0, 15, "promotion tier")
-    window = asked.get("PreferredMaintenanceWindow", before.get("PreferredMaintenanceWindow", cluster.shown["PreferredMaintenanceWindow"]))
+    window = asked.get(
+        "PreferredMaintenanceWindow",
+        before.get("PreferredMaintenanceWindow", cluster.shown["PreferredMaintenanceWindow"]),
+    )
     rules.check_windows(cluster.shown["PreferredBackupWindow"], window)
     interval = asked.get("MonitoringInterval", before.get("MonitoringInterval", 0))
     role = asked.get("MonitoringRoleArn", before.get("MonitoringRoleArn") if interval else None)
@@ -224,7 +236,9 @@ def modify_db_instance(region, asked):
     if not set(asked) - NOT_CHANGES:
         raise combination("No modifications were requested")
     if "EngineVersion" in asked:
-        raise combination("The specified DB Instance is a member of a cluster. Modify the DB engine version for the DB Cluster using the ModifyDbCluster API")
+        raise combination(
+            "The specified DB Instance is a member of a cluster. Modify the DB engine version for the DB Cluster using the ModifyDbCluster API"
+        )
     check_fields(asked, "is")
     if "NewDBInstanceIdentifier" in asked:
         raise combination("The emulator does not rename instances.")
@@ -271,7 +285,12 @@ def apply_pending(region, instance, restart=True):
     if "DBInstanceClass" in instance.pending:
         instance.shown["DBInstanceClass"] = instance.pending.pop("DBInstanceClass")
         restarted(region, instance)
-        region.event(instance.name, "db-instance", "Finished applying modification to DB instance class", ["configuration change"])
+        region.event(
+            instance.name,
+            "db-instance",
+            "Finished applying modification to DB instance class",
+            ["configuration change"],
+        )
     without = age(instance.shown["EngineVersion"]) >= age("15.6")
     if "CACertificateIdentifier" in instance.pending and (restart or without):
         certify(instance.shown, instance.pending.pop("CACertificateIdentifier"))

@@ -41,7 +41,10 @@ def key_arn(region, given, default):
     try:
         return backend.describe_key(given).arn
     except Exception as unknown:
-        raise Fault("KMSKeyNotAccessibleFault", f"The specified KMS key [{given}] does not exist, is not enabled or you do not have permissions to access it.") from unknown
+        raise Fault(
+            "KMSKeyNotAccessibleFault",
+            f"The specified KMS key [{given}] does not exist, is not enabled or you do not have permissions to access it.",
+        ) from unknown
 
 
 def role_is_known(region, arn):

@@ -92,7 +92,11 @@ def create(kind, region, parameters):
 def describe_groups(kind, region, parameters):
     filters(parameters)
     wanted = parameters.get(f"{kind.prefix}Name")
-    groups = [kind.find(region, wanted)] if wanted else sorted(getattr(region, kind.groups).values(), key=lambda one: one.name)
+    groups = (
+        [kind.find(region, wanted)]
+        if wanted
+        else sorted(getattr(region, kind.groups).values(), key=lambda one: one.name)
+    )
     return page(parameters, f"{kind.prefix}s", [kind.described(group) for group in groups])
 
 
@@ -101,7 +105,10 @@ def delete(kind, region, parameters):
     if group.name.startswith("default."):
         raise Fault("InvalidDBParameterGroupState", "Default DBParameterGroup cannot be deleted")
     if kind.in_use(region, group):
-        raise Fault("InvalidDBParameterGroupState", "One or more database instances are still members of this parameter group, so the group cannot be deleted")
+        raise Fault(
+            "InvalidDBParameterGroupState",
+            "One or more database instances are still members of this parameter group, so the group cannot be deleted",
+        )
     del getattr(region, kind.groups)[group.name]
 
 

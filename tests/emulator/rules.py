@@ -80,11 +80,19 @@ def check_monitoring(interval, role, known):
     if interval not in (0, 1, 5, 10, 15, 30, 60):
         raise invalid(f"Invalid monitoring interval: {interval}. It must be one of 0, 1, 5, 10, 15, 30, 60.")
     if interval and not role:
-        raise Fault("InvalidParameterCombination", "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
+        raise Fault(
+            "InvalidParameterCombination",
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+        )
     if interval and not known(role):
-        raise invalid("IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING")
+        raise invalid(
+            "IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING"
+        )
     if not interval and role:
-        raise Fault("InvalidParameterCombination", "A MonitoringInterval value other than 0 is required if you specify a MonitoringRoleARN value.")
+        raise Fault(
+            "InvalidParameterCombination",
+            "A MonitoringInterval value other than 0 is required if you specify a MonitoringRoleARN value.",
+        )
 
 
 def check_insights_retention(days):
@@ -99,7 +107,9 @@ def check_capacity(least, most, pause, floor):
     if least < floor:
         raise invalid(f"Serverless v2 minimum capacity {least} isn't valid. The minimum is {floor}.")
     if not 1 <= most <= 256 or most < least:
-        raise invalid(f"Serverless v2 maximum capacity {most} isn't valid. The maximum capacity must be from 1.0 to 256.0 and at least the minimum.")
+        raise invalid(
+            f"Serverless v2 maximum capacity {most} isn't valid. The maximum capacity must be from 1.0 to 256.0 and at least the minimum."
+        )
     if pause is not None:
         if least > 0:
             raise invalid("SecondsUntilAutoPause can only be set when the minimum capacity is 0.")

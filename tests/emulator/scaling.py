@@ -5,7 +5,6 @@ import uuid
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-import rules
 from store import now, region
 
 NAMESPACE, DIMENSION = "rds", "rds:cluster:ReadReplicaCount"
@@ -28,7 +27,9 @@ def cluster_of(here, asked):
     if asked.get("ServiceNamespace") != NAMESPACE:
         raise invalid(f"Unsupported service namespace: {asked.get('ServiceNamespace')}")
     if asked.get("ScalableDimension") != DIMENSION:
-        raise invalid(f"Unsupported service namespace, resource type or scalable dimension: {asked.get('ScalableDimension')}")
+        raise invalid(
+            f"Unsupported service namespace, resource type or scalable dimension: {asked.get('ScalableDimension')}"
+        )
     kind, _, name = asked.get("ResourceId", "").partition(":")
     if kind != "cluster":
         raise invalid(f"Unsupported resource: {asked.get('ResourceId')}")
@@ -46,7 +47,9 @@ def register(here, known, asked):
     if least is None or most is None:
         raise invalid("Both MinCapacity and MaxCapacity are required to register a new scalable target")
     if not 0 <= least <= most <= 15:
-        raise invalid(f"Minimum capacity {least} and maximum capacity {most} must be between 0 and 15, the minimum the smaller")
+        raise invalid(
+            f"Minimum capacity {least} and maximum capacity {most} must be between 0 and 15, the minimum the smaller"
+        )
     if target is None:
         arn = f"arn:{here.partition}:application-autoscaling:{here.name}:{here.account}:scalable-target/{uuid.uuid4().hex[:24]}"
         role = (
@@ -72,7 +75,10 @@ def register(here, known, asked):
 def target_of(known, asked):
     target = known["targets"].get(asked.get("ResourceId"))
     if target is None or asked.get("ScalableDimension") != DIMENSION or asked.get("ServiceNamespace") != NAMESPACE:
-        raise Refused("ObjectNotFoundException", f"No scalable target found for service namespace: rds, resource ID: {asked.get('ResourceId')}, scalable dimension: {DIMENSION}")
+        raise Refused(
+            "ObjectNotFoundException",
+            f"No scalable target found for service namespace: rds, resource ID: {asked.get('ResourceId')}, scalable dimension: {DIMENSION}",
+        )
     return target
 
 
@@ -98,7 +104,9 @@ def put_policy(here, known, asked):
     for (other, there), one in known["policies"].items():
         used = one["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"]["PredefinedMetricType"]
         if other == resource and there != name and used == metric:
-            raise invalid(f"Only one TargetTrackingScaling policy for a given metric specification is allowed: {metric}")
+            raise invalid(
+                f"Only one TargetTrackingScaling policy for a given metric specification is allowed: {metric}"
+            )
     before = known["policies"].get((resource, name))
     arn = (
         f"arn:{here.partition}:autoscaling:{here.name}:{here.account}:scalingPolicy:{uuid.uuid4()}:"

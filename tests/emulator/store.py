@@ -50,6 +50,8 @@ class Settings:
         # Names of roles that the listing of the account does not show until somebody tries to make them, as if they had
         # been made after it was read.
         self.unlisted = []
+        # Actions that nobody may do, such as "rds:DescribeEvents" or "iam:*".
+        self.denied = []
         # Access keys of other accounts.
         self.access_keys = {}
 
@@ -135,7 +137,8 @@ class Region:
 
     def host(self, name, kind=""):
         """Endpoint names are `<name>.[cluster-|cluster-ro-]<hash>.<region>.rds.amazonaws.com`, where the hash is "c" and
-        the first 11 hexadecimal digits of the SHA-256 of "<account>/<region>". Rust: support/emulator.rs, endpoint()."""
+        the first 11 hexadecimal digits of the SHA-256 of "<account>/<region>". Rust: support/emulator.rs, endpoint().
+        """
         digest = hashlib.sha256(f"{self.account}/{self.name}".encode()).hexdigest()[:11]
         suffix = ".cn" if self.partition == "aws-cn" else ""
         return f"{name}.{kind}c{digest}.{self.name}.rds.amazonaws.com{suffix}"

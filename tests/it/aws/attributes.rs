@@ -79,7 +79,11 @@ fn of_the_cluster() {
 #[test]
 fn of_groups() {
     there_and_back(&[
-        ("parameters: {}", "parameters: {log_min_duration_statement: 500}", &[("aurora_parameter_group.main/pg16", &["parameters"])]),
+        (
+            "parameters: {}",
+            "parameters: {log_min_duration_statement: 500}",
+            &[("aurora_parameter_group.main/pg16", &["parameters"])],
+        ),
         (
             "parameters: {log_min_duration_statement: 500, work_mem: 8192}",
             "parameters: {log_min_duration_statement: 250}",
@@ -106,7 +110,11 @@ fn of_groups() {
 #[test]
 fn of_the_instances() {
     there_and_back(&[
-        ("instance_class: db.r6g.large", "instance_class: db.r6g.xlarge", &[(FIRST, &["class"]), (SECOND, &["class"])]),
+        (
+            "instance_class: db.r6g.large",
+            "instance_class: db.r6g.xlarge",
+            &[(FIRST, &["class"]), (SECOND, &["class"])],
+        ),
         (
             "maintenance_window: sun:05:00-sun:05:30",
             "maintenance_window: mon:23:30-tue:00:30",

@@ -5,10 +5,14 @@ mod logins;
 
 use std::{path::Path, process::Command};
 
+use aws_credential_types::Credentials;
+use aws_sdk_rds::config::Region;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::json;
 
 use crate::support::emulator::{
-    ACCOUNT, Emulator, REGION, environment, instance_endpoint, python, reader_endpoint, writer_endpoint,
+    ACCESS_KEY, ACCOUNT, Emulator, REGION, SECRET_KEY, environment, instance_endpoint, python,
+    reader_endpoint, writer_endpoint,
 };
 
 /// What infra relies on in the emulator is asserted with another client.
@@ -75,4 +79,42 @@ print(there.get_caller_identity()['Arn'])",
     let role = "arn:aws:sts::444455556666:assumed-role/infra/test";
     assert_eq!((lines[0], lines[2]), (emulator.account(), role));
     assert_eq!(emulator.session(lines[1]).unwrap().arn, role);
+}
+
+/// The SDK that infra is built on reads the emulator's answers, errors and pages as it would those of AWS.
+#[tokio::test]
+async fn the_sdk_understands_the_emulator() {
+    let emulator = Emulator::start();
+    emulator.boto3(
+        "rds = client('rds')
+rds.create_db_subnet_group(DBSubnetGroupName='g', DBSubnetGroupDescription='g', SubnetIds=['subnet-1', 'subnet-2'])
+for number in range(101):
+    rds.create_db_cluster(DBClusterIdentifier=f'c{number:03}', Engine='aurora-postgresql', DBSubnetGroupName='g',
+        MasterUsername='infra_master', ManageMasterUserPassword=True, Tags=[{'Key': 'k', 'Value': 'v'}],
+        ServerlessV2ScalingConfiguration={'MinCapacity': 0.5, 'MaxCapacity': 4})
+for _ in range(3):
+    rds.describe_db_clusters()
+rds.modify_db_cluster(DBClusterIdentifier='c000', BackupRetentionPeriod=5)",
+    );
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    let config = aws_sdk_rds::Config::builder()
+        .behavior_version(aws_sdk_rds::config::BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+        .region(Region::new(REGION))
+        .endpoint_url(emulator.url())
+        .build();
+    let rds = aws_sdk_rds::Client::from_conf(config);
+    let pages: Result<Vec<_>, _> = rds.describe_db_clusters().into_paginator().items().send().collect().await;
+    let clusters = pages.unwrap();
+    assert_eq!(clusters.len(), 101);
+    let first = &clusters[0];
+    assert_eq!(first.status(), Some("available"));
+    assert_eq!(first.pending_modified_values().unwrap().backup_retention_period(), Some(5));
+    let scaling = first.serverless_v2_scaling_configuration().unwrap();
+    assert_eq!((scaling.min_capacity(), scaling.max_capacity()), (Some(0.5), Some(4.0)));
+    assert_eq!(first.tag_list()[0].key(), Some("k"));
+    assert!(first.cluster_create_time().is_some() && first.master_user_secret().is_some());
+    let missing = rds.describe_db_clusters().db_cluster_identifier("none").send().await.unwrap_err();
+    assert!(missing.into_service_error().is_db_cluster_not_found_fault());
 }

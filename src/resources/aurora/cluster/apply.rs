@@ -6,7 +6,7 @@ use super::{
     outputs,
 };
 use crate::{
-    engine::{Action, Error, Outputs},
+    engine::{Action, Error, Outputs, Resource as _},
     model::{
         environment::{ApplyWhen, MasterAuth},
         mark::tag,
@@ -160,7 +160,7 @@ impl Handle<AuroraCluster> for Aws<ReadWrite> {
             let awaited: Vec<&str> = awaited.collect();
             let limit = if phase.major { UPGRADE_LIMIT } else { LIMIT };
             let at_rest = self.cluster_at_rest(identifier, &awaited, limit, progress).await?;
-            self.check(&at_rest, &old.spec, &new.spec, &phase.fields).await?;
+            self.check(&at_rest, old, new, &phase.fields).await?;
             cluster = Some(at_rest);
         }
         Ok(cluster.map(|cluster| outputs(&cluster)).unwrap_or_default())
@@ -245,30 +245,32 @@ impl Aws<ReadWrite> {
     async fn check(
         &self,
         found: &Cluster,
-        old: &ClusterSpec,
-        new: &ClusterSpec,
+        old: &AuroraCluster,
+        new: &AuroraCluster,
         fields: &[ClusterField],
     ) -> Result<(), Error> {
-        let mut now = found.spec.clone();
-        super::overlay(&mut now, &found.pending);
-        let left = differences(&now, new);
+        let mut now = AuroraCluster { spec: found.spec.clone(), ..new.clone() };
+        super::overlay(&mut now.spec, &found.pending);
+        let mut wanted = new.clone();
+        wanted.adopt(&now);
+        let left = differences(&now.spec, &wanted.spec);
         let missing: Vec<&str> = (fields.iter().filter(|field| left.contains(field)))
             // Which way the master logs in, AWS does not tell.
-            .filter(|field| **field != ClusterField::MasterAuth || new.master_auth == MasterAuth::Secret)
+            .filter(|field| **field != ClusterField::MasterAuth || new.spec.master_auth == MasterAuth::Secret)
             .map(|field| name(*field))
             .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let events = self.cluster_events(&new.identifier).await.unwrap_or_default();
+        let events = self.cluster_events(&new.spec.identifier).await.unwrap_or_default();
         let said = events.last().map_or_else(String::new, |event| format!("; AWS says: {event}"));
         let versions = if missing.contains(&"engine_version") {
-            format!(" (still {})", old.engine_version)
+            format!(" (still {})", old.spec.engine_version)
         } else {
             String::new()
         };
         Err(Box::new(AwsError::Unfit {
-            what: format!("cluster {}", new.identifier),
+            what: format!("cluster {}", new.spec.identifier),
             why: format!(
                 "AWS accepted the change of {}{versions}, but did not make it{said}",
                 missing.join(", ")
