@@ -1,6 +1,7 @@
 """What a test may ask of the emulator itself, under /_emulator/: JSON in, JSON out.
 
 GET  calls          every call since the start, in order: service, action, time, status
+GET  sessions       the credentials that sts:AssumeRole gave out: access_key, secret, token, arn
 POST reset-calls    forgets them
 POST settings       {"polls": 3, "stuck": ["main"], ...}: see store.Settings
 POST events         {"source", "kind": "db-cluster" | "db-instance", "message", "categories"}
@@ -15,6 +16,8 @@ Each takes "account" and "region" too; without them those are the default accoun
 import json
 import threading
 import uuid
+
+from moto.sts.models import sts_backends
 
 import cluster_changes
 import clusters
@@ -80,7 +83,16 @@ def reset_calls(asked):
     CALLS.clear()
 
 
+def sessions(asked):
+    found = [one for account in sts_backends.values() for backend in account.values() for one in backend.assumed_roles]
+    return [
+        {"access_key": one.access_key_id, "secret": one.secret_access_key, "token": one.session_token, "arn": one.arn}
+        for one in found
+    ]
+
+
 ACTIONS = {
+    ("GET", "sessions"): sessions,
     ("GET", "calls"): lambda asked: CALLS,
     ("POST", "reset-calls"): reset_calls,
     ("POST", "settings"): settings,

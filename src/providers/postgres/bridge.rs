@@ -20,6 +20,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::error::Cause;
+
 /// Saying goodbye to a server that may be gone.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Part of the socket's name, as Postgres' clients want it.
@@ -34,8 +36,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) async fn connect(
     stream: Box<dyn Stream>,
     options: &PgConnectOptions,
-) -> Result<PgConnection, sqlx::Error> {
-    let (folder, listener) = Folder::with_socket()?;
+) -> Result<PgConnection, Cause> {
+    let (folder, listener) = Folder::with_socket().map_err(|error| {
+        Cause::Wire(format!("no socket of our own can be made for this session: {error}"))
+            .likely("TMPDIR must name a folder that can be written to")
+    })?;
     let options = options.clone().socket(&folder.0).port(PORT);
     let accept = async {
         let (local, _) = listener.accept().await?;
@@ -44,8 +49,8 @@ pub(super) async fn connect(
         tokio::spawn(forward(local, stream));
         Ok(())
     };
-    let (connection, ()) = futures::future::try_join(PgConnection::connect_with(&options), accept).await?;
-    Ok(connection)
+    let both = futures::future::try_join(PgConnection::connect_with(&options), accept).await;
+    both.map(|(connection, ())| connection).map_err(Cause::from)
 }
 
 /// Passes everything on, until one side ends.

@@ -18,6 +18,8 @@ use super::{
 
 /// A connection that is not there by then is not coming; the kernel alone would wait for minutes.
 const CONNECT: Duration = Duration::from_secs(15);
+const UNREACHABLE: &str = "clusters of Aurora answer inside their network only: is there a way from here, such as a VPN, or one \
+    that connection.host or connection.tunnel names, and do the cluster's security groups let this machine in?";
 
 /// A server: whose it is, and where it says it is. The way there may be another; see [`Routes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,8 @@ impl Login {
             let Some((secret, reused)) =
                 (self.access.proof(endpoint, &self.user).await).map_err(|cause| failed(at.clone(), cause))?
             else {
-                let connection = in_time(database, PgConnection::connect_with(options)).await?;
+                let connection = timeout(CONNECT, PgConnection::connect_with(options)).await;
+                let connection = connection.map_err(|_| SqlError::Timeout(CONNECT, database.into()))?;
                 return connection.map_err(|error| failed(at, error.into()));
             };
             let route = self.routes.to(endpoint);
@@ -86,11 +89,15 @@ impl Login {
             let connect = async {
                 let stream = route.connect(&address, endpoint).await?;
                 let options = options.clone().password(secret.reveal());
-                bridge::connect(stream, &options).await.map_err(Cause::from)
+                bridge::connect(stream, &options).await
             };
-            let cause = match in_time(database, connect).await? {
-                Ok(connection) => return Ok(connection),
-                Err(cause) => cause,
+            let cause = match timeout(CONNECT, connect).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(cause)) => cause,
+                Err(_) => {
+                    let cause = Cause::Wire(format!("no answer within {} s", CONNECT.as_secs()));
+                    return Err(failed(at, cause.likely(UNREACHABLE)));
+                }
             };
             let Some(refusal) = cause.refusal() else { return Err(failed(at, cause)) };
             if refusal.is_of_login() {
@@ -207,10 +214,6 @@ impl Session {
     pub(super) async fn close(self) {
         let _ = timeout(Duration::from_secs(1), self.connection.close()).await;
     }
-}
-
-async fn in_time<T>(database: &str, connect: impl Future<Output = T>) -> Result<T, SqlError> {
-    timeout(CONNECT, connect).await.map_err(|_| SqlError::Timeout(CONNECT, database.into()))
 }
 
 fn first_line(query: &str) -> String {

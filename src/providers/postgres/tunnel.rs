@@ -122,7 +122,11 @@ impl Tunnel {
         let until = Instant::now() + START;
         loop {
             if let Ok(Some(status)) = started.child.try_wait() {
-                return Err(self.failed(&format!("it ended before it took a connection ({status})")).await);
+                let mut why = format!("it ended before it took a connection ({status})");
+                if status.success() {
+                    why.push_str("; it has to stay in the foreground");
+                }
+                return Err(self.failed(&why).await);
             }
             let Address { host, port } = &started.address;
             if let Ok(Ok(_)) =

@@ -17,7 +17,12 @@ def copy(one, other):
 
 
 def forward(client):
-    server = socket.create_connection(("127.0.0.1", there))
+    try:
+        server = socket.create_connection(("127.0.0.1", there))
+    except OSError as error:
+        print(error, flush=True)
+        client.close()
+        return
     threading.Thread(target=copy, args=(client, server), daemon=True).start()
     threading.Thread(target=copy, args=(server, client), daemon=True).start()
 

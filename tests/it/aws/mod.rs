@@ -1,7 +1,11 @@
-//! What runs on AWS.
+//! What runs on AWS: against an emulator of it, and real Postgres servers that stand for the clusters.
 
+mod account;
+mod attributes;
 mod cloud;
+mod harness;
 mod iam;
 mod login;
-mod stand_in;
+mod server;
 mod tokens;
+mod tunnels;

@@ -15,14 +15,11 @@ use infra::providers::{
 };
 use serde_json::json;
 
+use crate::support::emulator::python;
+
 const NOW: u64 = 1_790_000_000;
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-/// A Python that has boto3.
-fn python() -> String {
-    std::env::var("INFRA_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
-}
 
 fn signer(session_token: Option<&str>) -> Signer {
     let credentials =

@@ -1,7 +1,11 @@
 //! What several integration tests need.
 
+pub(crate) mod emulator;
+pub(crate) mod fault_proxy;
 pub(crate) mod local;
 pub(crate) mod sandbox;
+pub(crate) mod stand_in;
+pub(crate) mod verifier;
 
 use std::path::{Path, PathBuf};
 

@@ -77,12 +77,7 @@ impl Sandbox {
 
     #[must_use = "look at the exit code or the output"]
     pub(crate) fn infra(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        run(self.command(arguments))
     }
 
     /// Applies without asking, and all goes well.
@@ -101,14 +96,7 @@ impl Sandbox {
     /// The changes of a plan: address and actions, such as `update`.
     #[track_caller]
     pub(crate) fn changes(&self) -> Vec<(String, String)> {
-        let plan = self.plan();
-        let changes = plan["resource_changes"].as_array().unwrap().iter();
-        let one = |change: &serde_json::Value| {
-            let actions: Vec<&str> =
-                change["change"]["actions"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-            (change["address"].as_str().unwrap().to_owned(), actions.join(","))
-        };
-        changes.map(one).collect()
+        changes(&self.plan())
     }
 
     /// The whole plan as JSON.
@@ -152,6 +140,27 @@ impl Sandbox {
         let mut connection = self.connect(user, database).await.map_err(|error| error.to_string())?;
         sql(&mut connection, statements).await
     }
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The changes of a plan in JSON: address and actions.
+pub(crate) fn changes(plan: &serde_json::Value) -> Vec<(String, String)> {
+    let changes = plan["resource_changes"].as_array().unwrap().iter();
+    let one = |change: &serde_json::Value| {
+        let actions: Vec<&str> =
+            change["change"]["actions"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+        (change["address"].as_str().unwrap().to_owned(), actions.join(","))
+    };
+    changes.map(one).collect()
 }
 
 /// Runs statements in a session; answers with the rows as texts, or with the server's message.

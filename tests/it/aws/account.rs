@@ -1,0 +1,124 @@
+//! A project whose environments lie in one emulated account, worked on by the real binary.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    emulator::{Emulator, environment},
+    sandbox::{Ran, binary, changes, run},
+};
+
+/// Milliseconds between two looks while something is waited for.
+const POLL: &str = "20";
+
+pub(super) struct Account {
+    pub(super) emulator: Emulator,
+    folder: tempfile::TempDir,
+    /// Where `infra` finds AWS: the emulator, or something in front of it.
+    pub(super) url: String,
+    pub(super) environment: String,
+    /// Given to every plan and apply.
+    pub(super) targets: Vec<&'static str>,
+}
+
+/// The head of an environment in the emulated account.
+pub(super) const HEAD: &str = "platform: {aws: {account: \"111122223333\", region: eu-central-1}}\n\
+    workload_identity: {irsa: {oidc_provider: oidc.eks.eu-central-1.amazonaws.com/id/ABC123}}\n";
+
+impl Account {
+    pub(super) fn new(emulator: Emulator) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = emulator.url();
+        Self { emulator, folder, url, environment: "prod".into(), targets: Vec::new() }
+    }
+
+    /// One in which only what AWS has is of interest: no Postgres stands behind it.
+    pub(super) fn without_postgres() -> Self {
+        Self { targets: vec!["aurora_*"], ..Self::new(Emulator::start()) }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Declares an environment: the head, and this.
+    pub(super) fn write(&self, yaml: &str) {
+        self.write_as(&self.environment, &format!("{HEAD}{yaml}"));
+    }
+
+    pub(super) fn write_as(&self, environment: &str, yaml: &str) {
+        let folder = self.folder().join("environments").join(environment);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("environment.yaml"), yaml).unwrap();
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.env_clear().envs(environment(&self.url)).env("PATH", "/usr/bin:/bin");
+        command.env("HOME", self.folder()).env("INFRA_ENV", &self.environment);
+        command.env("INFRA_POLL_MILLISECONDS", POLL).stdin(Stdio::null());
+        command.current_dir(self.folder()).args(arguments);
+        if ["plan", "apply"].contains(&arguments[0]) {
+            command.args(self.targets.iter().map(|target| format!("--target={target}")));
+        }
+        command
+    }
+
+    pub(super) fn infra(&self, arguments: &[&str]) -> Ran {
+        run(self.command(arguments))
+    }
+
+    #[track_caller]
+    pub(super) fn apply(&self) -> Ran {
+        self.infra(&["apply", "--auto-approve"]).expect(0)
+    }
+
+    #[track_caller]
+    pub(super) fn plan(&self) -> Value {
+        serde_json::from_str(&self.infra(&["plan", "--json"]).expect(0).stdout).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn changes(&self) -> Vec<(String, String)> {
+        changes(&self.plan())
+    }
+
+    /// Plans, and there is nothing to do.
+    #[track_caller]
+    pub(super) fn settled(&self) {
+        let ran = self.infra(&["plan", "--detailed-exitcode"]).expect(0);
+        assert!(ran.stdout.lines().any(|line| line.starts_with("No changes.")), "{}", ran.stdout);
+    }
+
+    /// The plan has these changes, each of these attributes and no others.
+    #[track_caller]
+    pub(super) fn differs(&self, expected: &[(&str, &[&str])]) -> Value {
+        let plan = self.plan();
+        let found = attributes(&plan);
+        let expected: Vec<(String, Vec<String>)> = expected
+            .iter()
+            .map(|(address, names)| ((*address).into(), names.iter().map(|name| (*name).into()).collect()))
+            .collect();
+        assert_eq!(found, expected, "{plan:#}");
+        plan
+    }
+}
+
+/// The changed attributes of each changed object.
+fn attributes(plan: &Value) -> Vec<(String, Vec<String>)> {
+    let changes = plan["resource_changes"].as_array().unwrap().iter();
+    let one = |change: &Value| {
+        let (before, after) = (&change["change"]["before"], &change["change"]["after"]);
+        let names = before.as_object().into_iter().chain(after.as_object()).flat_map(|map| map.keys());
+        let mut names: Vec<String> = names.filter(|name| before[*name] != after[*name]).cloned().collect();
+        names.sort();
+        names.dedup();
+        (change["address"].as_str().unwrap().to_owned(), names)
+    };
+    changes.map(one).collect()
+}
