@@ -14,7 +14,11 @@ pub use quota::quotas;
 use super::Recognise;
 use crate::{
     engine::{Found, Known, Late, Output, Outputs, Removal, Resource, Verdict, World},
-    model::{Address, mark::tag, policy::Policy},
+    model::{
+        Address,
+        mark::tag,
+        policy::{Document, Policy},
+    },
     providers::aws::{
         Estate, Interest,
         iam::{PATH, PREFIX, Role},
@@ -140,7 +144,7 @@ impl IamRole {
     }
 
     fn lates(&self) -> impl Iterator<Item = &Late> {
-        self.documents().filter_map(Policy::document).flat_map(|document| document.resources())
+        self.documents().filter_map(Policy::document).flat_map(Document::resources)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::{
     engine::{Action, Desired, Finding, Hold, World, plan},
-    model::policy::{Document, Statement},
+    model::policy::Statement,
     providers::aws::{Interest, iam::Iam},
     resources::{Effects as _, Recognise as _, aurora::cluster::AuroraCluster},
 };

@@ -60,7 +60,7 @@ impl<M> Aws<M> {
             self.versions(),
             self.keys(&interest.keys),
             self.restarts(),
-            self.iam(&interest.environment),
+            Box::pin(self.iam(&interest.environment)),
         )?;
         let mut estate = Estate {
             account: self.account.clone(),

@@ -22,7 +22,7 @@ pub const PATH: &str = "/infra/";
 pub const PREFIX: &str = "infra-";
 
 /// How long a new role may stay unknown to those parts of IAM that have not heard of it yet.
-const PROPAGATION: Duration = Duration::from_secs(120);
+const PROPAGATION: Duration = Duration::from_mins(2);
 
 /// What concerns us in an account's IAM.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
