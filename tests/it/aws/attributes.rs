@@ -72,7 +72,7 @@ fn of_the_cluster() {
             "performance_insights: {retention_days: 465}\ndatabase_insights: advanced",
             &[(CLUSTER, &["database_insights"])],
         ),
-        ("master_auth: secret", "master_auth: iam", &[(CLUSTER, &["master_auth", "master_secret_kms_key"])]),
+        ("master_auth: secret", "master_auth: iam", &[(CLUSTER, &["master_auth"])]),
     ]);
 }
 
