@@ -2,13 +2,13 @@
 
 mod roll;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Owner, about, belongs_to, cluster::AuroraCluster, exists_already, foreign, is_busy, is_missing,
-    parameter_group::AuroraParameterGroup,
+    parameter_group::{AuroraParameterGroup, group_suffix},
 };
 use crate::{
     engine::{Action, Error, Found, Outputs, Removal, Resource, Verdict},
@@ -133,10 +133,12 @@ fn name(field: InstanceField) -> &'static str {
 
 impl Resource for AuroraInstance {
     fn depends_on(&self) -> Vec<Address> {
-        let group = self.wishes.group.iter();
-        let group = group.map(|suffix| AuroraParameterGroup::address(&self.cluster_name, suffix));
+        // One that was found has no wishes, but goes before its group does.
+        let group = group_suffix(&self.spec.parameter_group, &self.spec.cluster);
+        let groups: BTreeSet<&str> = self.wishes.group.as_deref().into_iter().chain(group).collect();
+        let groups = groups.iter().map(|suffix| AuroraParameterGroup::address(&self.cluster_name, suffix));
         let mut parents: Vec<Address> =
-            std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(group).collect();
+            std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(groups).collect();
         // The first to come is the writer; the others have it to follow.
         let first = Self::address(&self.cluster_name, "1");
         if !self.is_first() {

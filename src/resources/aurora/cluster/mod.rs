@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, cluster_name, parameter_group::AuroraParameterGroup, subnet_group::AuroraSubnetGroup,
+    Owner, about, cluster_name,
+    parameter_group::{AuroraParameterGroup, group_suffix},
+    subnet_group::AuroraSubnetGroup,
 };
 use crate::{
     engine::{Found, Known, Output, Outputs, Removal, Resource, Verdict},
@@ -102,8 +104,10 @@ impl AuroraCluster {
 
 impl Resource for AuroraCluster {
     fn depends_on(&self) -> Vec<Address> {
-        let groups = self.wishes.groups.iter();
-        let groups = groups.map(|suffix| AuroraParameterGroup::address(&self.name, suffix));
+        let mut groups: BTreeSet<&str> = self.wishes.groups.iter().map(String::as_str).collect();
+        // One that was found has no wishes, but goes before its group does: RDS deletes no group that is in use.
+        groups.extend(group_suffix(&self.spec.parameter_group, &self.spec.identifier));
+        let groups = groups.into_iter().map(|suffix| AuroraParameterGroup::address(&self.name, suffix));
         std::iter::once(AuroraSubnetGroup::address(&self.name)).chain(groups).collect()
     }
 
