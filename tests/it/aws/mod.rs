@@ -3,9 +3,12 @@
 mod account;
 mod attributes;
 mod cloud;
+mod faults;
 mod harness;
 mod iam;
+mod killed;
 mod login;
 mod server;
 mod tokens;
 mod tunnels;
+mod world;
