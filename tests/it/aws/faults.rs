@@ -183,3 +183,67 @@ fn instances_wait_for_each_other() {
     assert!(said.contains("left alone, because instance at-eu-central-1-main-2 could not be changed"), "{said}");
     let _ = world.run("apply", &Trouble::None).expect(0);
 }
+
+/// A page of a gateway in place of what is asked for, however often: it says nothing about what there is.
+#[test]
+fn a_page_is_no_empty_account() {
+    let cloud = Cloud::start();
+    let worlds: Vec<World> = REGIONS.into_iter().map(|region| World::new(&cloud, region)).collect();
+    let reads = [
+        "GetCallerIdentity",
+        "DescribeDBClusters",
+        "DescribeDBInstances",
+        "DescribeDBClusterParameterGroups",
+        "DescribeDBParameterGroups",
+        "DescribeDBSubnetGroups",
+        "DescribeDBClusterParameters",
+        "DescribeDBParameters",
+        "DescribeScalableTargets",
+        "DescribeScalingPolicies",
+        "ListTagsForResource",
+        "GetAccountAuthorizationDetails",
+    ];
+    thread::scope(|scope| {
+        for (world, action) in worlds.iter().zip(reads) {
+            scope.spawn(move || {
+                world.declare(PHASES[0]);
+                let _ = world.run("apply", &Trouble::None).expect(0);
+                let before = world.look();
+                let pages = [("apply", Fault::Html(200)), ("apply", Fault::CutOff), ("destroy", Fault::Html(200))];
+                for (verb, page) in pages {
+                        let what = format!("{verb}, {action}, {page:?}");
+                        let ended = world.run(verb, &Trouble::Faults(vec![(When::Every(action), page)]));
+                        let ran = ended.ran.as_ref().unwrap();
+                        assert_eq!(ran.code, 1, "{what}: {}", ran.stdout);
+                        assert!(ran.stderr.contains(action), "{what}: {}", ran.stderr);
+                        let changes: Vec<&Seen> = ended.calls.iter().filter(|seen| seen.changes()).collect();
+                        assert!(changes.is_empty(), "{what}: {changes:?}");
+                }
+                let after = world.look();
+                assert_eq!((after.estate, after.ids), (before.estate, before.ids), "{action}");
+            });
+        }
+    });
+}
+
+/// An answer that takes longer than the client waits for one: it asks again, for what is there already.
+#[test]
+fn an_answer_after_the_client_has_gone() {
+    let cloud = Cloud::start();
+    thread::scope(|scope| {
+        for (region, action) in REGIONS.into_iter().zip(["CreateDBCluster", "CreateDBInstance", "CreateRole"]) {
+            let cloud = &cloud;
+            scope.spawn(move || {
+                let world = World::new(cloud, region);
+                world.declare(PHASES[0]);
+                let slow = Fault::Slow(Duration::from_secs(30));
+                let ended = world.run("apply", &Trouble::Faults(vec![(When::Action(action, 1), slow)])).expect(0);
+                let asked = ended.calls.iter().filter(|seen| seen.action == action).count();
+                let made = ended.carried_out.iter().filter(|seen| seen.action == action).count();
+                assert_eq!(asked, made + 1, "{action}");
+                let plan = world.run("plan", &Trouble::None).expect(0);
+                assert!(plan.ran.unwrap().stdout.contains("No changes."));
+            });
+        }
+    });
+}

@@ -112,6 +112,7 @@ impl Ended {
 }
 
 /// What is done to a run.
+#[derive(Debug)]
 pub(super) enum Trouble {
     None,
     Faults(Vec<(When, Fault)>),
