@@ -180,6 +180,8 @@ impl World {
         command.env_clear().envs(environment(&self.proxy.url())).env("PATH", "/usr/bin:/bin");
         command.env("HOME", self.folder.path()).env("INFRA_ENV", &self.environment);
         command.env("INFRA_POLL_MILLISECONDS", "10").stdin(Stdio::null());
+        // A server notices only after a moment that the client of a session was killed.
+        command.env("INFRA_LOCK_TIMEOUT", "10s");
         command.current_dir(self.folder.path()).arg(verb).args(arguments);
         if verb != "destroy" {
             command.args(self.targets.iter().map(|target| format!("--target={target}")));
