@@ -12,7 +12,7 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
 
 /// One attempt at one call, and all attempts at it together. The SDK alone would wait for an answer for ever.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -110,7 +110,7 @@ fn http() -> SharedHttpClient {
         if let Some(settings) = settings {
             connector = connector.connector_settings(settings.clone());
         }
-        if let Some(sleep) = runtime.and_then(|runtime| runtime.sleep_impl()) {
+        if let Some(sleep) = runtime.and_then(RuntimeComponents::sleep_impl) {
             connector = connector.sleep_impl(sleep);
         }
         connector.build()

@@ -176,7 +176,7 @@ impl Resource for AuroraCluster {
                     name(*field)
                 )),
                 Cost::Restart => {
-                    costs.push(format!("{} takes effect when the instances restart", name(*field)))
+                    costs.push(format!("{} takes effect when the instances restart", name(*field)));
                 }
                 Cost::Deferrable | Cost::InPlace => {}
             }
