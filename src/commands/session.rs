@@ -104,7 +104,9 @@ impl Session {
     /// What only looks; it has no way to change anything.
     pub(super) async fn reader(&self, command: &str) -> Result<Live<ReadOnly>, Stop> {
         let aws = match self.settings()? {
-            Some(settings) => Some(Aws::<ReadOnly>::connect(&settings).await.map_err(|error| of_aws(&error))?),
+            Some(settings) => {
+                Some(Aws::<ReadOnly>::connect(&settings).await.map_err(|error| of_aws(&error))?)
+            }
             None => None,
         };
         Ok(Live {
@@ -118,7 +120,9 @@ impl Session {
     /// What can change things; made for `apply` and `destroy` alone.
     pub(super) async fn writer(&self, command: &str) -> Result<Live<ReadWrite>, Stop> {
         let aws = match self.settings()? {
-            Some(settings) => Some(Aws::<ReadWrite>::connect(&settings).await.map_err(|error| of_aws(&error))?),
+            Some(settings) => {
+                Some(Aws::<ReadWrite>::connect(&settings).await.map_err(|error| of_aws(&error))?)
+            }
             None => None,
         };
         Ok(Live {
