@@ -130,6 +130,10 @@ impl Resource for AuroraCluster {
         {
             mine.kms_key.clone_from(&theirs.kms_key);
         }
+        // Without any, AWS takes the network's own.
+        if mine.security_groups.is_empty() {
+            mine.security_groups.clone_from(&theirs.security_groups);
+        }
         // Once it is there it cannot be taken away; unused it costs nothing.
         if mine.capacity.is_none() {
             mine.capacity = theirs.capacity;
