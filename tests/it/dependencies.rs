@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 fn packages() -> Vec<String> {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     let text = fs::read_to_string(lock).unwrap();
-    let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"').map(Into::into));
+    let names =
+        text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"').map(Into::into));
     names.collect()
 }
 

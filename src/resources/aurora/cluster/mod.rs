@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, cluster_name, parameter_group::AuroraParameterGroup, subnet_group::AuroraSubnetGroup,
+    Owner, about, cluster_name, group_suffix, parameter_group::AuroraParameterGroup,
+    subnet_group::AuroraSubnetGroup,
 };
 use crate::{
     engine::{Found, Known, Output, Outputs, Removal, Resource, Verdict},
@@ -307,10 +308,11 @@ impl Recognise for AuroraCluster {
             let version = estate.versions.iter().find(|one| one.version == cluster.spec.engine_version);
             let mut spec = cluster.spec.clone();
             let live = overlay(&mut spec, &cluster.pending);
+            let groups = group_suffix(&spec.parameter_group, estate, interest).into_iter().collect();
             let resource = Self {
                 name: name.clone(),
                 spec,
-                wishes: Facts::default(),
+                wishes: Facts(Wishes { groups, ..Wishes::default() }),
                 facts: Facts(ClusterFacts {
                     arn: cluster.arn.clone(),
                     resource_id: cluster.resource_id.clone(),
