@@ -10,10 +10,10 @@ use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 
 use super::{
     Cluster, EngineVersion, Estate, Instance, Interest, Level, ParameterGroup, Restart, Scaling,
-    ScalingPolicy, SubnetGroup, convert, numbers,
+    ScalingPolicy, SubnetGroup, convert,
 };
 use crate::{
-    model::mark,
+    model::{mark, version::numbers},
     providers::aws::{Aws, AwsError},
 };
 

@@ -17,10 +17,11 @@ use crate::{
         Address,
         environment::{ApplyWhen, MasterAuth},
         mark::tag,
+        version::{numbers, satisfies},
     },
     providers::aws::{
         ClusterField, Estate, Interest,
-        estate::{Cluster, ClusterSpec, numbers, satisfies},
+        estate::{Cluster, ClusterSpec},
     },
     resources::{Facts, Recognise},
 };
