@@ -2,13 +2,13 @@
 
 mod roll;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, belongs_to, cluster::AuroraCluster, exists_already, foreign, is_busy, is_missing,
-    parameter_group::{AuroraParameterGroup, group_suffix},
+    Owner, about, belongs_to, cluster::AuroraCluster, exists_already, foreign, group_suffix, is_busy,
+    is_missing, parameter_group::AuroraParameterGroup,
 };
 use crate::{
     engine::{Action, Error, Found, Outputs, Removal, Resource, Verdict},
@@ -133,12 +133,10 @@ fn name(field: InstanceField) -> &'static str {
 
 impl Resource for AuroraInstance {
     fn depends_on(&self) -> Vec<Address> {
-        // One that was found has no wishes, but goes before its group does.
-        let group = group_suffix(&self.spec.parameter_group, &self.spec.cluster);
-        let groups: BTreeSet<&str> = self.wishes.group.as_deref().into_iter().chain(group).collect();
-        let groups = groups.iter().map(|suffix| AuroraParameterGroup::address(&self.cluster_name, suffix));
+        let group = self.wishes.group.iter();
+        let group = group.map(|suffix| AuroraParameterGroup::address(&self.cluster_name, suffix));
         let mut parents: Vec<Address> =
-            std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(groups).collect();
+            std::iter::once(AuroraCluster::address(&self.cluster_name)).chain(group).collect();
         // The first to come is the writer; the others have it to follow.
         let first = Self::address(&self.cluster_name, "1");
         if !self.is_first() {
@@ -331,12 +329,13 @@ fn found(
     }
     let waits = |status: &str| status == "pending-reboot";
     let restarts = estate.restarts.iter().rfind(|restart| restart.instance == *identifier);
+    let group = group_suffix(&spec.parameter_group, estate, interest);
     let resource = AuroraInstance {
         cluster_name: cluster.to_owned(),
         spec,
         waits_for_restart: waits(&instance.parameter_group_status)
             || member.is_some_and(|member| waits(&member.parameter_group_status)),
-        wishes: Facts::default(),
+        wishes: Facts(Wishes { group, ..Wishes::default() }),
         facts: Facts(InstanceFacts {
             arn: instance.arn.clone(),
             status: instance.status.clone(),

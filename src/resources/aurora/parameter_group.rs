@@ -88,11 +88,6 @@ impl AuroraParameterGroup {
     }
 }
 
-/// What the name of a group adds to the identifier of the cluster that it is made for; nothing for any other group.
-pub(super) fn group_suffix<'a>(name: &'a str, identifier: &str) -> Option<&'a str> {
-    name.strip_prefix(identifier)?.strip_prefix('-').filter(|suffix| suffix.starts_with("pg"))
-}
-
 impl Resource for AuroraParameterGroup {
     fn depends_on(&self) -> Vec<Address> {
         Vec::new()

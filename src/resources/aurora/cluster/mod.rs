@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, cluster_name,
-    parameter_group::{AuroraParameterGroup, group_suffix},
+    Owner, about, cluster_name, group_suffix, parameter_group::AuroraParameterGroup,
     subnet_group::AuroraSubnetGroup,
 };
 use crate::{
@@ -18,10 +17,11 @@ use crate::{
         Address,
         environment::{ApplyWhen, MasterAuth},
         mark::tag,
+        version::{numbers, satisfies},
     },
     providers::aws::{
         ClusterField, Estate, Interest,
-        estate::{Cluster, ClusterSpec, numbers, satisfies},
+        estate::{Cluster, ClusterSpec},
     },
     resources::{Facts, Recognise},
 };
@@ -104,10 +104,8 @@ impl AuroraCluster {
 
 impl Resource for AuroraCluster {
     fn depends_on(&self) -> Vec<Address> {
-        let mut groups: BTreeSet<&str> = self.wishes.groups.iter().map(String::as_str).collect();
-        // One that was found has no wishes, but goes before its group does: RDS deletes no group that is in use.
-        groups.extend(group_suffix(&self.spec.parameter_group, &self.spec.identifier));
-        let groups = groups.into_iter().map(|suffix| AuroraParameterGroup::address(&self.name, suffix));
+        let groups = self.wishes.groups.iter();
+        let groups = groups.map(|suffix| AuroraParameterGroup::address(&self.name, suffix));
         std::iter::once(AuroraSubnetGroup::address(&self.name)).chain(groups).collect()
     }
 
@@ -133,6 +131,10 @@ impl Resource for AuroraCluster {
             && mine.kms_key.is_none()
         {
             mine.kms_key.clone_from(&theirs.kms_key);
+        }
+        // Without any, AWS takes the network's own.
+        if mine.security_groups.is_empty() {
+            mine.security_groups.clone_from(&theirs.security_groups);
         }
         // Once it is there it cannot be taken away; unused it costs nothing.
         if mine.capacity.is_none() {
@@ -180,7 +182,7 @@ impl Resource for AuroraCluster {
                     name(*field)
                 )),
                 Cost::Restart => {
-                    costs.push(format!("{} takes effect when the instances restart", name(*field)))
+                    costs.push(format!("{} takes effect when the instances restart", name(*field)));
                 }
                 Cost::Deferrable | Cost::InPlace => {}
             }
@@ -307,10 +309,11 @@ impl Recognise for AuroraCluster {
             let version = estate.versions.iter().find(|one| one.version == cluster.spec.engine_version);
             let mut spec = cluster.spec.clone();
             let live = overlay(&mut spec, &cluster.pending);
+            let groups = group_suffix(&spec.parameter_group, estate, interest).into_iter().collect();
             let resource = Self {
                 name: name.clone(),
                 spec,
-                wishes: Facts::default(),
+                wishes: Facts(Wishes { groups, ..Wishes::default() }),
                 facts: Facts(ClusterFacts {
                     arn: cluster.arn.clone(),
                     resource_id: cluster.resource_id.clone(),
