@@ -2,10 +2,11 @@
 
 mod account;
 mod attributes;
-mod cloud;
 mod harness;
 mod iam;
 mod login;
+mod served;
 mod server;
 mod tokens;
 mod tunnels;
+mod whole;
