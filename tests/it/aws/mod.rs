@@ -2,6 +2,7 @@
 
 mod account;
 mod attributes;
+mod drift;
 mod harness;
 mod iam;
 mod login;
