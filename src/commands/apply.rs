@@ -34,7 +34,8 @@ pub(super) async fn apply(
         wanted.selection.excludes.clone_from(&reviewed.options.excludes);
         wanted.destroy = reviewed.options.destroy;
     }
-    Run { global, how: &arguments.how, terminal, wanted, reviewed, verb: "apply" }.run().await
+    let run = Run { global, how: &arguments.how, terminal, wanted, reviewed, verb: "apply" };
+    Box::pin(run.run()).await
 }
 
 pub(super) async fn destroy(
@@ -43,7 +44,8 @@ pub(super) async fn destroy(
     terminal: &Terminal,
 ) -> Result<Exit, Stop> {
     let wanted = Wanted::new(&arguments.shape, true, &arguments.how.allow_destroy);
-    Run { global, how: &arguments.how, terminal, wanted, reviewed: None, verb: "destroy" }.run().await
+    let run = Run { global, how: &arguments.how, terminal, wanted, reviewed: None, verb: "destroy" };
+    Box::pin(run.run()).await
 }
 
 struct Run<'a> {

@@ -104,7 +104,9 @@ impl Session {
     /// What only looks; it has no way to change anything.
     pub(super) async fn reader(&self, command: &str) -> Result<Live<ReadOnly>, Stop> {
         let aws = match self.settings()? {
-            Some(settings) => Some(Aws::<ReadOnly>::connect(&settings).await.map_err(of_aws)?),
+            Some(settings) => {
+                Some(Aws::<ReadOnly>::connect(&settings).await.map_err(|error| of_aws(&error))?)
+            }
             None => None,
         };
         Ok(Live {
@@ -118,7 +120,9 @@ impl Session {
     /// What can change things; made for `apply` and `destroy` alone.
     pub(super) async fn writer(&self, command: &str) -> Result<Live<ReadWrite>, Stop> {
         let aws = match self.settings()? {
-            Some(settings) => Some(Aws::<ReadWrite>::connect(&settings).await.map_err(of_aws)?),
+            Some(settings) => {
+                Some(Aws::<ReadWrite>::connect(&settings).await.map_err(|error| of_aws(&error))?)
+            }
             None => None,
         };
         Ok(Live {
@@ -222,9 +226,9 @@ impl Session {
     }
 }
 
-fn of_aws(error: AwsError) -> Stop {
+fn of_aws(error: &AwsError) -> Stop {
     let exit = if matches!(error, AwsError::WrongAccount { .. }) { Exit::Refused } else { Exit::Failed };
-    Stop::new(exit, Failure::of(&error))
+    Stop::new(exit, Failure::of(error))
 }
 
 fn unknown_target(error: &UnknownTarget) -> Stop {

@@ -6,6 +6,7 @@ use super::Composition;
 use crate::{
     model::{
         Address,
+        duration::Duration,
         environment::{
             Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform, Scalar,
             Storage,
@@ -152,7 +153,7 @@ impl Composition<'_> {
                 min: serverless.min,
                 max: serverless.max,
                 seconds_until_pause: (serverless.min == 0.0).then(|| {
-                    let seconds = serverless.pause_after.map_or(300, |pause| pause.as_secs());
+                    let seconds = serverless.pause_after.map_or(300, Duration::as_secs);
                     u32::try_from(seconds).unwrap_or(86_400)
                 }),
             }),
@@ -250,7 +251,7 @@ fn setting(value: &Scalar) -> String {
 }
 
 fn scaling(name: &str, identifier: &str, declared: &Autoscaling) -> AuroraAutoscaling {
-    let seconds = |duration: Option<crate::model::duration::Duration>| {
+    let seconds = |duration: Option<Duration>| {
         duration.map_or(COOLDOWN, |duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
     };
     let (metric, target) = match (declared.cpu, declared.connections) {

@@ -52,7 +52,7 @@ pub(crate) struct Pattern {
 }
 
 /// The patterns of the schema in words. The schema has no place for them: `description` is about the meaning of a key.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 8] = [
     ("^[0-9]{12}$", "the twelve digits of an AWS account, in quotes: \"111122223333\""),
     ("^[0-9]+(\\.[0-9]+)*$", "a version or its beginning, in quotes: \"16\" or \"16.4\""),
     (
@@ -63,6 +63,11 @@ const WORDS: [(&str, &str); 6] = [
         "^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         "a Kubernetes `namespace/name`, such as checkout/orders",
     ),
+    (
+        "^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        "an identifier of AWS: small letters, digits and single hyphens, a letter first",
+    ),
+    ("^[a-z][a-z0-9_]{0,15}$", "a name of at most 16 small letters, digits and `_`, a letter first"),
     (
         "^arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/.+$",
         "the ARN of an IAM user or role, such as \"arn:aws:iam::111122223333:user/ana\"",

@@ -8,6 +8,7 @@ pub mod mark;
 pub mod names;
 pub mod policy;
 pub mod secret;
+pub mod version;
 
 pub use address::Address;
 

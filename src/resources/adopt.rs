@@ -49,10 +49,10 @@ pub fn adoptable<'a>(
     if let Some(other) = crate::engine::Resource::environment(&found.resource) {
         return Err(NotAdoptable::OtherEnvironment(address.clone(), other.into()));
     }
-    match arn(&found.resource).is_some() || IamRole::try_from(found.resource.clone()).is_ok() {
-        true => Ok(&found.resource),
-        false => Err(NotAdoptable::NoMark(address.clone())),
+    if arn(&found.resource).is_none() && IamRole::try_from(found.resource.clone()).is_err() {
+        return Err(NotAdoptable::NoMark(address.clone()));
     }
+    Ok(&found.resource)
 }
 
 /// Under which RDS takes tags.

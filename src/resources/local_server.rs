@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Any, Effects, Handle, List};
 use crate::{
     engine::{Action, Error, Found, Known, Output, Outputs, Removal, Resource, Verdict, World},
-    model::Address,
+    model::{Address, version::satisfies},
     providers::{
         ReadWrite,
         local::{Local, LocalError, Server, Spec},
@@ -71,12 +71,6 @@ fn outputs(server: &Server) -> Outputs {
         outputs.insert(Output::ReaderEndpoint, endpoint);
     }
     outputs
-}
-
-/// Whether a version begins with a prefix, number by number: 1 is no prefix of 16.
-fn satisfies(version: &str, prefix: &str) -> bool {
-    let mut numbers = version.split('.');
-    prefix.split('.').all(|number| numbers.next() == Some(number))
 }
 
 impl Resource for LocalServer {

@@ -248,13 +248,14 @@ macro_rules! kinds {
     (servers { $($server:ident($server_type:ty) => $client:ident),* $(,)? }
      aws { $($aws:ident($aws_type:ty) => $by:ident),* $(,)? }
      sql { $($sql:ident($sql_type:ty)),* $(,)? }) => {
-        /// Any managed resource. Written by `kinds!`; nobody matches on it by hand.
+        /// Any managed resource. Written by `kinds!`; nobody matches on it by hand. Of what AWS has there is little, and
+        /// each is large.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
-        pub enum Any { $($server($server_type),)* $($aws($aws_type),)* $($sql($sql_type)),* }
+        pub enum Any { $($server($server_type),)* $($aws(Box<$aws_type>),)* $($sql($sql_type)),* }
 
         $(impl From<$server_type> for Any { fn from(resource: $server_type) -> Self { Self::$server(resource) } })*
-        $(impl From<$aws_type> for Any { fn from(resource: $aws_type) -> Self { Self::$aws(resource) } })*
+        $(impl From<$aws_type> for Any { fn from(resource: $aws_type) -> Self { Self::$aws(Box::new(resource)) } })*
         $(impl From<$sql_type> for Any { fn from(resource: $sql_type) -> Self { Self::$sql(resource) } })*
 
         impl Resource for Any {
@@ -340,7 +341,7 @@ macro_rules! kinds {
         })*
         $(impl TryFrom<Any> for $aws_type {
             type Error = ();
-            fn try_from(any: Any) -> Result<Self, ()> { if let Any::$aws(r) = any { Ok(r) } else { Err(()) } }
+            fn try_from(any: Any) -> Result<Self, ()> { if let Any::$aws(r) = any { Ok(*r) } else { Err(()) } }
         })*
         $(impl TryFrom<Any> for $sql_type {
             type Error = ();
@@ -373,16 +374,16 @@ macro_rules! kinds {
                         Handle::delete(&self.$client, old, progress).await?;
                         Ok(Outputs::new())
                     })*
-                    $(Action::Create { new: Any::$aws(new) } => Handle::create(self.$by()?, new, progress).await,
+                    $(Action::Create { new: Any::$aws(new) } => Handle::<$aws_type>::create(self.$by()?, new, progress).await,
                     Action::Update { old: Any::$aws(old), new: Any::$aws(new) } => {
-                        Handle::update(self.$by()?, old, new, progress).await
+                        Handle::<$aws_type>::update(self.$by()?, old, new, progress).await
                     }
                     Action::Replace { old: Any::$aws(old), new: Any::$aws(new), .. } => {
-                        Handle::delete(self.$by()?, old, progress).await?;
-                        Handle::create(self.$by()?, new, progress).await
+                        Handle::<$aws_type>::delete(self.$by()?, old, progress).await?;
+                        Handle::<$aws_type>::create(self.$by()?, new, progress).await
                     }
                     Action::Delete { old: Any::$aws(old) } => {
-                        Handle::delete(self.$by()?, old, progress).await?;
+                        Handle::<$aws_type>::delete(self.$by()?, old, progress).await?;
                         Ok(Outputs::new())
                     })*
                     _ => Ok(Outputs::new()),

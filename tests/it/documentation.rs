@@ -4,10 +4,11 @@ use std::{
     fs,
     net::TcpListener,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use crate::support::{
+    emulator::{ACCESS_KEY, ACCOUNT, Emulator, SECRET_KEY, environment},
     postgres,
     sandbox::{Sandbox, binary},
 };
@@ -59,33 +60,64 @@ fn the_readme_shows_what_really_happens() {
     let local = environments.join("local/environment.yaml");
     fs::write(&local, fs::read_to_string(&local).unwrap().replace(PORT, &port)).unwrap();
 
-    let readme = Path::new(ROOT).join("README.md");
-    let text = fs::read_to_string(&readme).unwrap();
-    let path = format!("{}:{}:/usr/bin:/bin", binary().parent().unwrap().display(), postgres("15").display());
+    shows_what_happens("README.md", |command| {
+        let mut shell = shell(sandbox.folder(), &command.replace(PORT, &port));
+        let path = format!("{}:{}", shell_path(), postgres("15").display());
+        let output = shell.env("PATH", path).output().unwrap();
+        Output { stdout: String::from_utf8(output.stdout).unwrap().replace(&port, PORT).into(), ..output }
+    });
+}
+
+#[test]
+fn the_page_on_aws_shows_what_really_happens() {
+    let emulator = Emulator::start_with(ACCOUNT, &[("EMULATOR_KMS_ALIASES", "alias/aurora")]);
+    let folder = tempfile::tempdir().unwrap();
+    copy(&Path::new(ROOT).join("environments"), &folder.path().join("environments"));
+    let profile =
+        format!("[acme-prod]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
+    let credentials = folder.path().join("credentials");
+    fs::write(&credentials, profile).unwrap();
+    shows_what_happens("docs/aws.md", |command| {
+        let mut shell = shell(folder.path(), command);
+        shell.envs(environment(&emulator.url())).env("AWS_SHARED_CREDENTIALS_FILE", &credentials);
+        // What the profile has is to be taken, not this.
+        shell.env("AWS_ACCESS_KEY_ID", "nobody").env("INFRA_POLL_MILLISECONDS", "20");
+        shell.output().unwrap()
+    });
+}
+
+fn shell_path() -> String {
+    format!("{}:/usr/bin:/bin", binary().parent().unwrap().display())
+}
+
+fn shell(folder: &Path, command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).current_dir(folder).env_clear().env("HOME", folder).env("PATH", shell_path());
+    shell.stdin(Stdio::null());
+    shell
+}
+
+/// Runs the commands of a page in order; each ends well, and prints what the page shows.
+#[track_caller]
+fn shows_what_happens(page: &str, mut run: impl FnMut(&str) -> Output) {
+    let file = Path::new(ROOT).join(page);
+    let text = fs::read_to_string(&file).unwrap();
     let mut failed = Vec::new();
     let real = with_real_output(&text, |command| {
-        let output = Command::new("/bin/sh")
-            .args(["-c", &command.replace(PORT, &port)])
-            .current_dir(sandbox.folder())
-            .env_clear()
-            .env("PATH", &path)
-            .env("HOME", sandbox.folder())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = run(command);
         if !output.status.success() {
             failed.push(format!("$ {command}\n{}", String::from_utf8_lossy(&output.stderr)));
         }
-        String::from_utf8(output.stdout).unwrap().replace(&port, PORT)
+        String::from_utf8(output.stdout).unwrap()
     });
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&readme, &real).unwrap();
+        fs::write(&file, &real).unwrap();
     }
     let differs = text.lines().zip(real.lines()).find(|(written, real)| written != real);
     assert!(
         text == real || std::env::var_os("BLESS").is_some(),
-        "README.md is not what happens (BLESS=1 rewrites it): {differs:?}"
+        "{page} is not what happens (BLESS=1 rewrites it): {differs:?}"
     );
 }
 

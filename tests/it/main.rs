@@ -10,6 +10,7 @@
 mod aws;
 mod cli;
 mod config;
+mod dependencies;
 mod documentation;
 mod first_apply;
 mod floors;

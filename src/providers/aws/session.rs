@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, default_provider::credentials::DefaultCredentialsChain,
-    retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    meta::credentials::CredentialsProviderChain, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{
@@ -12,7 +13,7 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
 
 /// One attempt at one call, and all attempts at it together. The SDK alone would wait for an answer for ever.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -86,10 +87,14 @@ async fn config(settings: &Settings) -> SdkConfig {
         loader = loader.app_name(name);
     }
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-        // What stands in the environment would otherwise win over the profile that the YAML names.
-        let chain = DefaultCredentialsChain::builder().profile_name(profile);
-        let chain = chain.region(Region::new(settings.region.clone())).build().await;
+        // The profile that the YAML names comes before what stands in the environment; where this machine has no such
+        // profile, as in CI, the rest of the standard chain decides. The account is checked either way.
+        let region = Some(Region::new(settings.region.clone()));
+        let machine = ProviderConfig::default().with_http_client(http()).with_region(region);
+        let named =
+            ProfileFileCredentialsProvider::builder().configure(&machine).profile_name(profile).build();
+        let others = DefaultCredentialsChain::builder().configure(machine).build().await;
+        let chain = CredentialsProviderChain::first_try("Profile", named).or_else("Environment", others);
         loader = loader.credentials_provider(chain);
     }
     if let Some(url) = &settings.endpoint_url {
@@ -110,7 +115,7 @@ fn http() -> SharedHttpClient {
         if let Some(settings) = settings {
             connector = connector.connector_settings(settings.clone());
         }
-        if let Some(sleep) = runtime.and_then(|runtime| runtime.sleep_impl()) {
+        if let Some(sleep) = runtime.and_then(RuntimeComponents::sleep_impl) {
             connector = connector.sleep_impl(sleep);
         }
         connector.build()

@@ -132,7 +132,7 @@ impl Aws<ReadWrite> {
                         Look::Not(now) => {
                             there = 0;
                             if state != now {
-                                progress(&format!("{} is {now}", goal.what));
+                                progress(&now);
                             }
                             state = now;
                         }

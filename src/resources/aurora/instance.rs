@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, belongs_to, cluster::AuroraCluster, exists_already, foreign, is_busy, is_missing,
-    parameter_group::AuroraParameterGroup,
+    Owner, about, belongs_to, cluster::AuroraCluster, exists_already, foreign, group_suffix, is_busy,
+    is_missing, parameter_group::AuroraParameterGroup,
 };
 use crate::{
     engine::{Action, Error, Found, Outputs, Removal, Resource, Verdict},
@@ -329,12 +329,13 @@ fn found(
     }
     let waits = |status: &str| status == "pending-reboot";
     let restarts = estate.restarts.iter().rfind(|restart| restart.instance == *identifier);
+    let group = group_suffix(&spec.parameter_group, estate, interest);
     let resource = AuroraInstance {
         cluster_name: cluster.to_owned(),
         spec,
         waits_for_restart: waits(&instance.parameter_group_status)
             || member.is_some_and(|member| waits(&member.parameter_group_status)),
-        wishes: Facts::default(),
+        wishes: Facts(Wishes { group, ..Wishes::default() }),
         facts: Facts(InstanceFacts {
             arn: instance.arn.clone(),
             status: instance.status.clone(),

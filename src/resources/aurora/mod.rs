@@ -78,6 +78,11 @@ pub(super) fn belongs_to(name: &str, estate: &Estate, interest: &Interest) -> Op
         .map(|(_, cluster, rest)| (cluster, rest))
 }
 
+/// The end of a parameter group's name, if it is one of ours: what must outlive whoever uses it.
+pub(super) fn group_suffix(name: &str, estate: &Estate, interest: &Interest) -> Option<String> {
+    belongs_to(name, estate, interest).map(|(_, rest)| rest).filter(|rest| rest.starts_with("pg"))
+}
+
 /// An object of this name is there already. It may be ours, made by a call whose answer was lost.
 pub(super) fn exists_already(error: &AwsError) -> bool {
     error.is(&[

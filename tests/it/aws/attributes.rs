@@ -30,10 +30,10 @@ pub(super) fn environment(lines: &str) -> String {
     let serverless = own.iter().any(|line| key(line) == "serverless");
     let usual = USUAL.iter().filter(|line| {
         let replaced = own.iter().any(|own| key(own) == key(line));
-        !replaced && !(serverless && key(line) == "instance_class")
+        !replaced && (!serverless || key(line) != "instance_class")
     });
-    let lines: String = usual.chain(&own).map(|line| format!("    {line}\n")).collect();
-    format!("{BACKUPS}clusters:\n  main:\n{lines}")
+    let lines: Vec<String> = usual.chain(&own).map(|line| format!("    {line}\n")).collect();
+    format!("{BACKUPS}clusters:\n  main:\n{}", lines.concat())
 }
 
 fn there_and_back(cases: &[Case]) {

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
+use aws_sdk_applicationautoscaling::types::{
+    ScalableDimension, ServiceNamespace, TargetTrackingScalingPolicyConfiguration as Tracking,
+};
 use aws_sdk_rds::types::{Event, SourceType};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 
 use super::{
     Cluster, EngineVersion, Estate, Instance, Interest, Level, ParameterGroup, Restart, Scaling,
-    ScalingPolicy, SubnetGroup, convert, numbers,
+    ScalingPolicy, SubnetGroup, convert,
 };
 use crate::{
-    model::mark,
+    model::{mark, version::numbers},
     providers::aws::{Aws, AwsError},
 };
 
@@ -192,9 +194,9 @@ impl<M> Aws<M> {
                 ScalingPolicy {
                     // What is no target tracking of a known metric is none of ours, and shows as a difference.
                     metric: metric.unwrap_or_else(|| policy.policy_type().as_str().into()),
-                    target: tracking.map(|tracking| tracking.target_value()).unwrap_or_default(),
-                    scale_in_cooldown: seconds(tracking.and_then(|tracking| tracking.scale_in_cooldown())),
-                    scale_out_cooldown: seconds(tracking.and_then(|tracking| tracking.scale_out_cooldown())),
+                    target: tracking.map(Tracking::target_value).unwrap_or_default(),
+                    scale_in_cooldown: seconds(tracking.and_then(Tracking::scale_in_cooldown)),
+                    scale_out_cooldown: seconds(tracking.and_then(Tracking::scale_out_cooldown)),
                 },
             );
         }

@@ -199,7 +199,7 @@ impl Handle<AuroraCluster> for Aws<ReadWrite> {
                     Err(error) if is_missing(&error) => return Ok(()),
                     // Of an earlier try; data may have come since.
                     Err(error) if error.is(&["DBClusterSnapshotAlreadyExistsFault"]) && number < 9 => {
-                        number += 1
+                        number += 1;
                     }
                     Err(error) if is_busy(&error) && tries < 600 => {
                         tries += 1;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, about, cluster_name, parameter_group::AuroraParameterGroup, subnet_group::AuroraSubnetGroup,
+    Owner, about, cluster_name, group_suffix, parameter_group::AuroraParameterGroup,
+    subnet_group::AuroraSubnetGroup,
 };
 use crate::{
     engine::{Found, Known, Output, Outputs, Removal, Resource, Verdict},
@@ -16,10 +17,11 @@ use crate::{
         Address,
         environment::{ApplyWhen, MasterAuth},
         mark::tag,
+        version::{numbers, satisfies},
     },
     providers::aws::{
         ClusterField, Estate, Interest,
-        estate::{Cluster, ClusterSpec, numbers, satisfies},
+        estate::{Cluster, ClusterSpec},
     },
     resources::{Facts, Recognise},
 };
@@ -130,6 +132,10 @@ impl Resource for AuroraCluster {
         {
             mine.kms_key.clone_from(&theirs.kms_key);
         }
+        // Without any, AWS takes the network's own.
+        if mine.security_groups.is_empty() {
+            mine.security_groups.clone_from(&theirs.security_groups);
+        }
         // Once it is there it cannot be taken away; unused it costs nothing.
         if mine.capacity.is_none() {
             mine.capacity = theirs.capacity;
@@ -176,7 +182,7 @@ impl Resource for AuroraCluster {
                     name(*field)
                 )),
                 Cost::Restart => {
-                    costs.push(format!("{} takes effect when the instances restart", name(*field)))
+                    costs.push(format!("{} takes effect when the instances restart", name(*field)));
                 }
                 Cost::Deferrable | Cost::InPlace => {}
             }
@@ -303,10 +309,11 @@ impl Recognise for AuroraCluster {
             let version = estate.versions.iter().find(|one| one.version == cluster.spec.engine_version);
             let mut spec = cluster.spec.clone();
             let live = overlay(&mut spec, &cluster.pending);
+            let groups = group_suffix(&spec.parameter_group, estate, interest).into_iter().collect();
             let resource = Self {
                 name: name.clone(),
                 spec,
-                wishes: Facts::default(),
+                wishes: Facts(Wishes { groups, ..Wishes::default() }),
                 facts: Facts(ClusterFacts {
                     arn: cluster.arn.clone(),
                     resource_id: cluster.resource_id.clone(),
