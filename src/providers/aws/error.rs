@@ -14,7 +14,13 @@ pub enum AwsError {
     NoAnswer { action: &'static str, why: String },
     #[error("{action} gave an answer that is none of AWS's: {why}")]
     Answer { action: &'static str, why: String },
-    #[error("no credentials for AWS: {why}; set AWS_PROFILE, or log in with `aws sso login`")]
+    #[error(
+        "no credentials for AWS were found: not in the environment, in no profile, and no role is at hand; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
+    )]
+    NoCredentials,
+    #[error(
+        "the credentials for AWS cannot be had: {why}; try `aws sts get-caller-identity`, or log in with `aws sso login`"
+    )]
     Credentials { why: String },
     #[error(
         "these credentials are of account {found} ({arn}), but the environment declares account {declared}; nothing was read or changed"
@@ -56,7 +62,11 @@ impl AwsError {
             SdkError::TimeoutError(_) => Self::NoAnswer { action, why: "it took too long".into() },
             SdkError::DispatchFailure(failure) => {
                 let why = failure.as_connector_error().map_or_else(String::new, |error| chain(error));
-                if failure.is_other() && why.contains("credentials") {
+                if failure.is_other() && why.contains("no credentials found in chain") {
+                    return Self::NoCredentials;
+                }
+                if failure.is_other() && why.contains("credential") {
+                    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
                     return Self::Credentials { why };
                 }
                 Self::NoAnswer { action, why }

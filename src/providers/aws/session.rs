@@ -21,6 +21,8 @@ const CALL: Duration = Duration::from_secs(90);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Attempts at a call of RDS and the like; between them the SDK waits up to 20 seconds.
 const ATTEMPTS: u32 = 6;
+/// Attempts at the first call of all: whoever is not there will hardly come.
+const FIRST_ATTEMPTS: u32 = 3;
 /// IAM has one small bucket of calls for the whole account, so whoever is throttled there waits longer.
 const IAM_ATTEMPTS: u32 = 10;
 
@@ -58,8 +60,10 @@ impl Clients {
         let config = config(settings).await;
         let patient = RetryConfig::adaptive().with_max_attempts(IAM_ATTEMPTS);
         let iam = aws_sdk_iam::config::Builder::from(&config).retry_config(patient).build();
+        let first = RetryConfig::standard().with_max_attempts(FIRST_ATTEMPTS);
+        let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(first).build();
         Self {
-            sts: aws_sdk_sts::Client::new(&config),
+            sts: aws_sdk_sts::Client::from_conf(sts),
             rds: aws_sdk_rds::Client::new(&config),
             iam: aws_sdk_iam::Client::from_conf(iam),
             kms: aws_sdk_kms::Client::new(&config),
