@@ -6,6 +6,7 @@ mod drift;
 mod harness;
 mod iam;
 mod login;
+mod many;
 mod scheduled;
 mod served;
 mod server;
