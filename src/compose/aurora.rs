@@ -8,8 +8,8 @@ use crate::{
         Address,
         duration::Duration,
         environment::{
-            Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport, Platform, Scalar,
-            Storage,
+            ApplyWhen, Autoscaling, BackupPolicy, Cluster, DatabaseInsights, Environment, LogExport,
+            Platform, Scalar, Storage,
         },
         mark::tag,
     },
@@ -217,7 +217,11 @@ impl Composition<'_> {
                 maintenance_window: declared.maintenance_window.clone(),
                 tags: self.tags(&address),
             };
-            let wishes = instance::Wishes { apply: declared.apply, group: group.map(Into::into) };
+            let wishes = instance::Wishes {
+                apply: declared.apply,
+                group: group.map(Into::into),
+                upgrades: declared.allow_major_upgrade && declared.apply == ApplyWhen::Immediately,
+            };
             let instance = AuroraInstance {
                 cluster_name: name.into(),
                 spec,

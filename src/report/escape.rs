@@ -30,7 +30,8 @@ pub fn line(text: &str) -> String {
     let shown = visible(&text.replace('\t', "    "));
     let start = shown.len() - shown.trim_start().len();
     let rest = &shown[start..];
-    if rest.starts_with("::") {
+    // `::: file:1:2` is our own second place of a problem, and no command.
+    if rest.starts_with("::") && !rest.starts_with("::: ") {
         format!("{}\\u003a{}", &shown[..start], &rest[1..])
     } else if rest.starts_with("##[") {
         format!("{}\\u0023{}", &shown[..start], &rest[1..])
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(line("  ::error::x"), "  \\u003a:error::x");
         assert_eq!(line("##[group]x"), "\\u0023#[group]x");
         assert_eq!(line("a::b"), "a::b");
+        assert_eq!(line("  ::: a.yaml:1:2"), "  ::: a.yaml:1:2");
         assert_eq!(
             (key("a_b-1").as_str(), key("a b").as_str(), key("1").as_str()),
             ("a_b-1", "\"a b\"", "\"1\"")

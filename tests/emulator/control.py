@@ -1,6 +1,6 @@
 """What a test may ask of the emulator itself, under /_emulator/: JSON in, JSON out.
 
-GET  calls          every call since the start, in order: service, action, time, status
+GET  calls          every call since the start, in order: service, action, time, status, asked (the parameters)
 GET  sessions       the credentials that sts:AssumeRole gave out: access_key, secret, token, arn
 POST reset-calls    forgets them
 POST settings       {"polls": 3, "stuck": ["main"], ...}: see store.Settings

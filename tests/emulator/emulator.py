@@ -99,7 +99,7 @@ class Recorder:
             data = text.encode()
             start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
             return [data]
-        call = {"service": service(environ), "action": action(environ, body), "time": time.time()}
+        call = {"service": service(environ), "action": action(environ, body), "time": time.time(), "asked": asked(body)}
         started = []
         with control.LOCK:
             control.CALLS.append(call)
@@ -171,6 +171,12 @@ class Handler(WSGIRequestHandler):
 
     def log_request(self, *_):
         pass
+
+
+def asked(body):
+    """The parameters of a call in the form of those services that take forms; policies are too long to be kept."""
+    form = urllib.parse.parse_qs(body.decode("utf-8", "replace"))
+    return {name: values[0] for name, values in form.items() if name not in ("Action", "Version") and len(values[0]) < 200}
 
 
 def end_with_stdin():

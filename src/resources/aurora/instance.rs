@@ -48,6 +48,8 @@ pub struct Wishes {
     pub apply: ApplyWhen,
     /// The suffix of the instances' own parameter group, if there is one.
     pub group: Option<String>,
+    /// The cluster may go to another major version now.
+    pub upgrades: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -116,6 +118,12 @@ pub(super) fn differences(old: &InstanceSpec, new: &InstanceSpec) -> Vec<Instanc
     .collect()
 }
 
+/// The major version that a parameter group of the engine's, or one of ours, is for.
+fn major<'a>(group: &'a str, wishes: &'a Wishes) -> Option<&'a str> {
+    let ours = || wishes.group.as_deref()?.strip_prefix("pg")?.strip_suffix("-instances");
+    group.strip_prefix("default.aurora-postgresql").or_else(ours)
+}
+
 /// The attribute's name in plans and in what is pending.
 fn name(field: InstanceField) -> &'static str {
     match field {
@@ -158,6 +166,12 @@ impl Resource for AuroraInstance {
         }
         // The default group changes with the cluster's version, by itself.
         if mine.parameter_group.starts_with("default.") && theirs.parameter_group.starts_with("default.") {
+            mine.parameter_group.clone_from(&theirs.parameter_group);
+        }
+        // The group of another major version comes with the cluster's upgrade, or not yet.
+        let (to, from) =
+            (major(&mine.parameter_group, &self.wishes), major(&theirs.parameter_group, &found.wishes));
+        if !self.wishes.upgrades && to.is_some() && from.is_some() && to != from {
             mine.parameter_group.clone_from(&theirs.parameter_group);
         }
         if self.wishes.apply == ApplyWhen::MaintenanceWindow {

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    emulator::{Emulator, environment},
+    emulator::{ACCOUNT, Emulator, environment},
     sandbox::{Ran, binary, changes, run},
 };
 
@@ -26,6 +26,27 @@ pub(super) struct Account {
     pub(super) targets: Vec<&'static str>,
 }
 
+const LEFT: &str = "
+rds, iam, scaling, secrets = of('rds'), of('iam'), of('application-autoscaling'), of('secretsmanager')
+every = lambda client, call, key, **more: [one for page in client.get_paginator(call).paginate(**more) for one in page[key]]
+answer = ['cluster ' + one['DBClusterIdentifier'] for one in every(rds, 'describe_db_clusters', 'DBClusters')]
+answer += ['instance ' + one['DBInstanceIdentifier'] for one in every(rds, 'describe_db_instances', 'DBInstances')]
+answer += ['subnet group ' + one['DBSubnetGroupName'] for one in every(rds, 'describe_db_subnet_groups', 'DBSubnetGroups')]
+groups = [one['DBClusterParameterGroupName'] for one in every(rds, 'describe_db_cluster_parameter_groups', 'DBClusterParameterGroups')]
+groups += [one['DBParameterGroupName'] for one in every(rds, 'describe_db_parameter_groups', 'DBParameterGroups')]
+answer += ['parameter group ' + one for one in groups if not one.startswith('default.')]
+answer += ['role ' + one['RoleName'] for one in every(iam, 'list_roles', 'Roles', PathPrefix='/infra/')]
+answer += ['scaling ' + one['ResourceId'] for one in every(scaling, 'describe_scalable_targets', 'ScalableTargets', ServiceNamespace='rds')]
+answer += ['secret ' + one['Name'] for one in every(secrets, 'list_secrets', 'SecretList')]
+answer += ['snapshot ' + one['DBClusterSnapshotIdentifier'] for one in every(rds, 'describe_db_cluster_snapshots', 'DBClusterSnapshots')]
+";
+
+const PRINCIPALS: [&str; 3] = [
+    "arn:aws:iam::111122223333:user/ana",
+    "arn:aws:iam::111122223333:role/engineering/esi",
+    "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef",
+];
+
 /// The head of an environment in the emulated account.
 pub(super) const HEAD: &str = "platform: {aws: {account: \"111122223333\", region: eu-central-1}}\n\
     workload_identity: {irsa: {oidc_provider: oidc.eks.eu-central-1.amazonaws.com/id/ABC123}}\n";
@@ -35,6 +56,12 @@ impl Account {
         let folder = tempfile::tempdir().unwrap();
         let url = emulator.url();
         Self { emulator, folder, url, environment: "prod".into(), targets: Vec::new() }
+    }
+
+    /// One in which the people exist whom the tests and the environments of this repository name.
+    pub(super) fn with_principals() -> Self {
+        let principals = PRINCIPALS.join(",");
+        Self::new(Emulator::start_with(ACCOUNT, &[("EMULATOR_PRINCIPALS", &principals)]))
     }
 
     /// One in which only what AWS has is of interest: no Postgres stands behind it.
@@ -67,6 +94,36 @@ impl Account {
             command.args(self.targets.iter().map(|target| format!("--target={target}")));
         }
         command
+    }
+
+    /// Runs a script as another client of the account: `of("rds")` is one of boto3's, `asked` is given to it, and what it
+    /// leaves in `answer` is the answer.
+    #[track_caller]
+    pub(super) fn script(&self, script: &str, asked: &Value) -> Value {
+        let head =
+            format!("of, answer, asked = client, None, json.loads({})\n", Value::from(asked.to_string()));
+        let whole = format!("{head}{script}\nprint(json.dumps(answer, default=str))\n");
+        serde_json::from_str(&self.emulator.boto3(&whole)).unwrap()
+    }
+
+    /// The calls since the last time, as `service:Action`.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let calls = self.emulator.calls();
+        self.emulator.reset_calls();
+        calls.into_iter().map(|call| format!("{}:{}", call.service, call.action)).collect()
+    }
+
+    /// The calls since the last time that may have changed something.
+    pub(super) fn writes(&self) -> Vec<String> {
+        let reads =
+            |call: &String| ["Describe", "List", "Get"].iter().any(|word| call.contains(&format!(":{word}")));
+        self.calls().into_iter().filter(|call| !reads(call)).collect()
+    }
+
+    /// All that is left in the account, by kind and name; nothing of what every account has.
+    pub(super) fn left(&self) -> Vec<String> {
+        let left = self.script(LEFT, &Value::Null);
+        left.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
 
     pub(super) fn infra(&self, arguments: &[&str]) -> Ran {

@@ -2,13 +2,17 @@
 
 mod account;
 mod attributes;
-mod cloud;
+mod drift;
 mod faults;
 mod harness;
 mod iam;
 mod killed;
 mod login;
+mod many;
+mod scheduled;
+mod served;
 mod server;
 mod tokens;
 mod tunnels;
+mod whole;
 mod world;

@@ -1,6 +1,7 @@
 //! AWS on loopback: `tests/emulator`, started for one test and ended with it.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     /// Seconds since 1970.
     pub(crate) time: f64,
     pub(crate) status: u16,
+    /// The parameters, of services that take them as forms.
+    pub(crate) asked: BTreeMap<String, String>,
 }
 
 /// Credentials that `sts:AssumeRole` gave out.

@@ -131,8 +131,19 @@ impl StandIn {
 
     /// Logs in as an application does, over TLS under one of its names, and runs statements. The error is psql's.
     pub(crate) fn login(&self, host: &str, user: &str, password: &str, sql: &str) -> Result<String, String> {
+        self.login_to("postgres", host, user, password, sql)
+    }
+
+    pub(crate) fn login_to(
+        &self,
+        database: &str,
+        host: &str,
+        user: &str,
+        password: &str,
+        sql: &str,
+    ) -> Result<String, String> {
         let target = format!(
-            "host={host} hostaddr=127.0.0.1 port={} user={user} dbname=postgres sslmode=verify-full sslrootcert={}",
+            "host={host} hostaddr=127.0.0.1 port={} user={user} dbname={database} sslmode=verify-full sslrootcert={}",
             self.port,
             self.ca_file().display()
         );

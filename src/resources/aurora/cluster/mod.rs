@@ -260,6 +260,13 @@ impl Resource for AuroraCluster {
                     old.engine_version, new.engine_version
                 ));
             }
+            // In the window its groups would change too, which nothing shows until then.
+            if self.upgrades_major(before) && self.wishes.apply != ApplyWhen::Immediately {
+                return Verdict::Refuse(format!(
+                    "from {} to {} is an upgrade to another major version, which is made at once or not at all; say `apply: immediately` when it is to happen",
+                    old.engine_version, new.engine_version
+                ));
+            }
             let upgrades = &before.facts.upgrades;
             if !upgrades.is_empty() && !upgrades.contains(&new.engine_version) {
                 return Verdict::Refuse(format!(

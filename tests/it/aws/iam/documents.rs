@@ -15,7 +15,7 @@ use infra::{
 };
 use serde_json::{Value, json};
 
-use crate::aws::cloud::python;
+use crate::support::emulator::python;
 
 /// What parliament finds in documents, each with its name.
 pub(super) fn findings(documents: &[Value]) -> Vec<String> {

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{CLUSTER, PEOPLE, SERVICES, documents::findings};
-use crate::aws::cloud::Cloud;
+use crate::aws::account::Account;
 
 /// IAM allows so many characters in one managed policy, white space aside.
 const MANAGED: usize = 6144;
@@ -132,23 +132,23 @@ fn the_linter_finds_nothing() {
 /// What runs really ask for, as the emulator wrote it down.
 #[test]
 fn runs_stay_within() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
     let planner = allowed(&policy("planner.json"));
     let both: BTreeSet<String> = planner.union(&allowed(&policy("applier.json"))).cloned().collect();
-    let asked = |cloud: &Cloud| -> BTreeSet<String> {
-        cloud.calls().into_iter().map(|call| call.to_lowercase()).collect()
+    let asked = |account: &Account| -> BTreeSet<String> {
+        account.calls().into_iter().map(|call| call.to_lowercase()).collect()
     };
-    cloud.calls();
-    let _ = cloud.plan_of_roles();
-    let mut runs = BTreeMap::from([("plan from nothing", (asked(&cloud), &planner))]);
-    cloud.apply_roles();
-    runs.insert("apply", (asked(&cloud), &both));
-    let _ = cloud.plan_of_roles();
-    runs.insert("plan", (asked(&cloud), &planner));
-    cloud.declare(CLUSTER);
-    cloud.apply_roles();
-    runs.insert("apply what was removed", (asked(&cloud), &both));
+    account.calls();
+    let _ = account.plan_of_roles();
+    let mut runs = BTreeMap::from([("plan from nothing", (asked(&account), &planner))]);
+    account.apply_roles();
+    runs.insert("apply", (asked(&account), &both));
+    let _ = account.plan_of_roles();
+    runs.insert("plan", (asked(&account), &planner));
+    account.write(CLUSTER);
+    account.apply_roles();
+    runs.insert("apply what was removed", (asked(&account), &both));
     for (run, (asked, allowed)) in runs {
         assert!(asked.len() > 5, "{run}: {asked:?}");
         assert_eq!(asked.difference(allowed).collect::<Vec<_>>(), Vec::<&String>::new(), "{run}");

@@ -6,20 +6,19 @@ mod trouble;
 
 use serde_json::{Value, json};
 
-use super::cloud::Cloud;
+use super::account::Account;
 
 const CLUSTER: &str = r#"
-workload_identity: {irsa: {oidc_provider: oidc.eks.eu-central-1.amazonaws.com/id/ABC123}}
-sso_role: "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef"
+sso_role: "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef"
 tags: {owner: platform}
 clusters:
   main: {engine_version: "16", instance_class: db.r6g.large, subnets: [subnet-1a2b3c4d, subnet-5e6f7a8b], security_groups: [sg-0fedcba9876543210]}
 "#;
 const SERVICES: &str = "services: {orders: {service_account: checkout/orders}}\n";
-const PEOPLE: &str = "people:\n  ana: {principal: \"arn:aws:iam::123456789012:user/ana\"}\n  boris: {sso: boris@acme.example}\n";
+const PEOPLE: &str = "people:\n  ana: {principal: \"arn:aws:iam::111122223333:user/ana\"}\n  boris: {sso: boris@acme.example}\n";
 const ROLES: &str = "iam_role.*";
 
-impl Cloud {
+impl Account {
     /// Applies the roles, and what they wait for; the cluster's inside is other tests' business.
     #[track_caller]
     fn apply_roles(&self) -> String {
@@ -57,9 +56,9 @@ fn pair(address: &str, action: &str) -> (String, String) {
 
 #[test]
 fn from_nothing_and_away_again() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
-    let plan = cloud.infra(&["plan", "-v", "--target", ROLES]).expect(0).stdout;
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
+    let plan = account.infra(&["plan", "-v", "--target", ROLES]).expect(0).stdout;
     // Known but for the cluster's id.
     assert!(
         plan.contains("Resource = [(known after apply), (known after apply), (known after apply)]"),
@@ -67,10 +66,10 @@ fn from_nothing_and_away_again() {
     );
     assert!(plan.contains("iam:CreateRole infra-prod-svc-orders (path /infra/prod/)"), "{plan}");
 
-    cloud.apply_roles();
+    account.apply_roles();
     let all = ["infra-prod-dev-ana", "infra-prod-dev-boris", "infra-prod-svc-orders"];
-    assert_eq!(cloud.roles("/infra/prod/"), all);
-    assert_eq!(cloud.role_changes(), []);
+    assert_eq!(account.roles("/infra/prod/"), all);
+    assert_eq!(account.role_changes(), []);
 
     // The ids are the cluster's, and nothing is a pattern.
     let script = r"
@@ -79,10 +78,10 @@ policy = iam.get_role_policy(RoleName='infra-prod-svc-orders', PolicyName='infra
 answer = [policy, rds.describe_db_clusters()['DBClusters'][0]['DbClusterResourceId'],
           {tag['Key']: tag['Value'] for tag in iam.list_role_tags(RoleName='infra-prod-svc-orders')['Tags']}]
 ";
-    let answer = cloud.script(script, &Value::Null);
+    let answer = account.script(script, &Value::Null);
     let id = answer[1].as_str().unwrap();
     let login =
-        |name: &str| format!("arn:aws:rds-db:eu-central-1:123456789012:dbuser:{id}/svc_orders_{name}");
+        |name: &str| format!("arn:aws:rds-db:eu-central-1:111122223333:dbuser:{id}/svc_orders_{name}");
     assert_eq!(
         answer[0]["Statement"],
         json!([{
@@ -108,22 +107,22 @@ iam.attach_role_policy(RoleName='infra-prod-dev-ana', PolicyArn='arn:aws:iam::aw
 iam.create_instance_profile(InstanceProfileName='x')
 iam.add_role_to_instance_profile(InstanceProfileName='x', RoleName='infra-prod-dev-ana')
 ";
-    cloud.script(script, &Value::Null);
-    cloud.declare(&format!("{CLUSTER}{SERVICES}people: {{boris: {{sso: boris@acme.example}}}}\n"));
-    let plan = cloud.plan_of_roles();
+    account.script(script, &Value::Null);
+    account.write(&format!("{CLUSTER}{SERVICES}people: {{boris: {{sso: boris@acme.example}}}}\n"));
+    let plan = account.plan_of_roles();
     assert_eq!(plan["unmanaged"], json!(["iam_role.by-hand"]));
-    assert_eq!(cloud.role_changes(), [pair("iam_role.person/ana", "delete")]);
-    cloud.apply_roles();
-    assert_eq!(cloud.roles("/infra/prod/"), ["by-hand", "infra-prod-dev-boris", "infra-prod-svc-orders"]);
-    assert_eq!(cloud.roles("/infra/test/"), ["infra-test-svc-orders"]);
+    assert_eq!(account.role_changes(), [pair("iam_role.person/ana", "delete")]);
+    account.apply_roles();
+    assert_eq!(account.roles("/infra/prod/"), ["by-hand", "infra-prod-dev-boris", "infra-prod-svc-orders"]);
+    assert_eq!(account.roles("/infra/test/"), ["infra-test-svc-orders"]);
 }
 
 /// Changes that somebody made with another client: each is seen, shown, and undone by just the calls it takes.
 #[test]
 fn drift() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
-    cloud.apply_roles();
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
+    account.apply_roles();
     for (made, shown, calls) in [
         // The same in other words.
         (
@@ -173,21 +172,21 @@ fn drift() {
         ),
     ] {
         let allow = "iam = of('iam')\nallow = lambda action: json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': action, 'Resource': '*'}]})\n";
-        cloud.script(&format!("{allow}{made}"), &Value::Null);
+        account.script(&format!("{allow}{made}"), &Value::Null);
         let Some(shown) = shown else {
-            assert_eq!(cloud.role_changes(), [], "{made}");
+            assert_eq!(account.role_changes(), [], "{made}");
             continue;
         };
-        assert_eq!(cloud.role_changes(), [pair("iam_role.service/orders", "update")], "{made}");
-        let plan = cloud.infra(&["plan", "--target", ROLES]).expect(0).stdout;
+        assert_eq!(account.role_changes(), [pair("iam_role.service/orders", "update")], "{made}");
+        let plan = account.infra(&["plan", "--target", ROLES]).expect(0).stdout;
         assert!(plan.contains(shown), "{made}\n{plan}");
-        cloud.calls();
-        cloud.apply_roles();
+        account.calls();
+        account.apply_roles();
         let reading = ["iam:Get", "iam:List"];
-        let writes: Vec<String> = (cloud.calls().into_iter())
+        let writes: Vec<String> = (account.calls().into_iter())
             .filter(|call| call.starts_with("iam:") && !reading.iter().any(|word| call.starts_with(word)))
             .collect();
         assert_eq!(writes, calls, "{made}");
-        assert_eq!(cloud.role_changes(), [], "{made}");
+        assert_eq!(account.role_changes(), [], "{made}");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CLUSTER, PEOPLE, ROLES, SERVICES, pair};
-use crate::aws::cloud::Cloud;
+use crate::aws::account::Account;
 
 /// Makes roles as a run of ours would have left them; `asked` are names of services.
 const OURS: &str = r"
@@ -25,17 +25,17 @@ fn refusal(action: &str, code: &str, message: &str, times: Option<u32>) -> Value
 
 #[test]
 fn fifteen_hundred_roles() {
-    let cloud = Cloud::start();
-    cloud.settings(&json!({ "roles_quota": 5000 }));
-    cloud.declare(&format!("{CLUSTER}{SERVICES}"));
+    let account = Account::with_principals();
+    account.emulator.settings(&json!({ "roles_quota": 5000 }));
+    account.write(&format!("{CLUSTER}{SERVICES}"));
     let names: Vec<String> = (0..1499).map(|number| format!("old-{number:04}")).collect();
-    cloud.script(OURS, &json!(names));
-    cloud.script("of('iam').create_role(RoleName='other', AssumeRolePolicyDocument=asked)", &json!(
+    account.script(OURS, &json!(names));
+    account.script("of('iam').create_role(RoleName='other', AssumeRolePolicyDocument=asked)", &json!(
         r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}"#
     ));
-    cloud.calls();
-    let changes = cloud.role_changes();
-    let iam: Vec<String> = cloud.calls().into_iter().filter(|call| call.starts_with("iam:")).collect();
+    account.calls();
+    let changes = account.role_changes();
+    let iam: Vec<String> = account.calls().into_iter().filter(|call| call.starts_with("iam:")).collect();
     let count = |action: &str| iam.iter().filter(|call| *call == action).count();
     assert_eq!(
         (count("iam:GetAccountAuthorizationDetails"), count("iam:GetAccountSummary"), iam.len()),
@@ -48,25 +48,25 @@ fn fifteen_hundred_roles() {
 /// Whoever may not look at all of IAM looks at our folder; the plan is the same.
 #[test]
 fn one_by_one() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
-    cloud.apply_roles();
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
+    account.apply_roles();
     let names: Vec<String> = (0..120).map(|number| format!("old-{number}")).collect();
-    cloud.script(OURS, &json!(names));
+    account.script(OURS, &json!(names));
     let drift = "iam = of('iam')\niam.attach_role_policy(RoleName='infra-prod-svc-orders', PolicyArn='arn:aws:iam::aws:policy/ReadOnlyAccess')\niam.tag_role(RoleName='infra-prod-dev-ana', Tags=[{'Key': 'x', 'Value': 'y'}])";
-    cloud.script(drift, &Value::Null);
-    let at_once = cloud.plan_of_roles();
-    let denied = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform this";
-    cloud.settings(&refusal("GetAccountAuthorizationDetails", "AccessDenied", denied, None));
-    cloud.calls();
-    let one_by_one = cloud.plan_of_roles();
+    account.script(drift, &Value::Null);
+    let at_once = account.plan_of_roles();
+    let denied = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform this";
+    account.emulator.settings(&refusal("GetAccountAuthorizationDetails", "AccessDenied", denied, None));
+    account.calls();
+    let one_by_one = account.plan_of_roles();
     assert_eq!(one_by_one["resource_changes"], at_once["resource_changes"]);
-    assert_eq!(cloud.calls().iter().filter(|call| *call == "iam:GetRole").count(), 123);
+    assert_eq!(account.calls().iter().filter(|call| *call == "iam:GetRole").count(), 123);
 
     // Neither way: what is not known to be absent is not made.
     let told = json!({ "code": "AccessDenied", "message": denied });
-    cloud.settings(&json!({ "refusals": { "GetAccountAuthorizationDetails": told, "ListRoles": told, "GetAccountSummary": told } }));
-    let plan: Value = serde_json::from_str(&cloud.infra(&["plan", "--json"]).expect(1).stdout).unwrap();
+    account.emulator.settings(&json!({ "refusals": { "GetAccountAuthorizationDetails": told, "ListRoles": told, "GetAccountSummary": told } }));
+    let plan: Value = serde_json::from_str(&account.infra(&["plan", "--json"]).expect(1).stdout).unwrap();
     assert_eq!(plan["complete"], json!(false));
     let held = plan["held"].as_array().unwrap().iter();
     let held: Vec<&Value> =
@@ -84,23 +84,23 @@ fn one_by_one() {
 /// A role that was made by a run which never heard of it is ours to go on with; another's is not.
 #[test]
 fn made_already() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}"));
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}"));
     // The listing does not know of it, but its name is taken.
-    cloud.script(OURS, &json!(["orders"]));
-    cloud.settings(&json!({ "unlisted": ["infra-prod-svc-orders"] }));
-    assert_eq!(cloud.role_changes(), [pair("iam_role.service/orders", "create")]);
-    cloud.apply_roles();
-    assert_eq!(cloud.role_changes(), []);
+    account.script(OURS, &json!(["orders"]));
+    account.emulator.settings(&json!({ "unlisted": ["infra-prod-svc-orders"] }));
+    assert_eq!(account.role_changes(), [pair("iam_role.service/orders", "create")]);
+    account.apply_roles();
+    assert_eq!(account.role_changes(), []);
 
-    cloud.script(
+    account.script(
         "of('iam').untag_role(RoleName='infra-prod-svc-orders', TagKeys=['infra:managed'])",
         &Value::Null,
     );
-    let plan = cloud.infra(&["plan", "--target", ROLES]).expect(0).stdout;
+    let plan = account.infra(&["plan", "--target", ROLES]).expect(0).stdout;
     assert!(plan.contains("exists, but does not carry our mark"), "{plan}");
-    cloud.settings(&json!({ "unlisted": ["infra-prod-svc-orders"] }));
-    let ran = cloud.infra(&["apply", "--auto-approve", "--target", ROLES]).expect(6);
+    account.emulator.settings(&json!({ "unlisted": ["infra-prod-svc-orders"] }));
+    let ran = account.infra(&["apply", "--auto-approve", "--target", ROLES]).expect(6);
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
         said.contains(
@@ -112,40 +112,44 @@ fn made_already() {
 
 #[test]
 fn refusals_that_pass_and_those_that_do_not() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}"));
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}"));
     // The role is not known everywhere yet.
-    cloud.settings(&refusal("PutRolePolicy", "NoSuchEntity", "The role cannot be found", Some(3)));
-    cloud.calls();
-    cloud.apply_roles();
-    assert_eq!(cloud.calls().iter().filter(|call| *call == "iam:PutRolePolicy").count(), 4);
-    assert_eq!(cloud.role_changes(), []);
+    account.emulator.settings(&refusal("PutRolePolicy", "NoSuchEntity", "The role cannot be found", Some(3)));
+    account.calls();
+    account.apply_roles();
+    assert_eq!(account.calls().iter().filter(|call| *call == "iam:PutRolePolicy").count(), 4);
+    assert_eq!(account.role_changes(), []);
 
     // Somebody else is at it.
-    cloud.script(
+    account.script(
         "of('iam').tag_role(RoleName='infra-prod-svc-orders', Tags=[{'Key': 'x', 'Value': 'y'}])",
         &Value::Null,
     );
-    cloud.settings(&refusal("UntagRole", "ConcurrentModification", "try again", Some(2)));
-    cloud.apply_roles();
-    assert_eq!(cloud.role_changes(), []);
+    account.emulator.settings(&refusal("UntagRole", "ConcurrentModification", "try again", Some(2)));
+    account.apply_roles();
+    assert_eq!(account.role_changes(), []);
 
     // Removed by hand while it was to be removed by us.
-    cloud.declare(CLUSTER);
-    cloud.settings(&refusal("ListAttachedRolePolicies", "NoSuchEntity", "The role cannot be found", Some(1)));
-    cloud.script(
+    account.write(CLUSTER);
+    account.emulator.settings(&refusal(
+        "ListAttachedRolePolicies",
+        "NoSuchEntity",
+        "The role cannot be found",
+        Some(1),
+    ));
+    account.script(
         "of('iam').delete_role_policy(RoleName='infra-prod-svc-orders', PolicyName='infra')",
         &Value::Null,
     );
-    cloud.apply_roles();
-    assert_eq!(cloud.role_changes(), []);
+    account.apply_roles();
+    assert_eq!(account.role_changes(), []);
 
     // A principal that does not exist is named.
-    cloud.settings(&json!({ "refusals": {} }));
-    cloud.declare(&format!(
-        "{CLUSTER}people: {{zoe: {{principal: \"arn:aws:iam::123456789012:user/zoe\"}}}}\n"
-    ));
-    let ran = cloud.infra(&["apply", "--auto-approve", "--target", ROLES]).expect(6);
+    account.emulator.settings(&json!({ "refusals": {} }));
+    account
+        .write(&format!("{CLUSTER}people: {{zoe: {{principal: \"arn:aws:iam::111122223333:user/zoe\"}}}}\n"));
+    let ran = account.infra(&["apply", "--auto-approve", "--target", ROLES]).expect(6);
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
         said.contains("user/zoe")
@@ -156,31 +160,31 @@ fn refusals_that_pass_and_those_that_do_not() {
 
 #[test]
 fn a_boundary_from_the_first_moment_on() {
-    let cloud = Cloud::start();
+    let account = Account::with_principals();
     let policy = "answer = of('iam').create_policy(PolicyName='edge', PolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'rds-db:connect', 'Resource': '*'}]}))['Policy']['Arn']";
-    let arn = cloud.script(policy, &Value::Null);
+    let arn = account.script(policy, &Value::Null);
     let yaml = format!("permissions_boundary: {arn}\n{CLUSTER}{SERVICES}");
-    cloud.declare(&yaml);
-    cloud.calls();
-    cloud.apply_roles();
-    let calls = cloud.calls();
+    account.write(&yaml);
+    account.calls();
+    account.apply_roles();
+    let calls = account.calls();
     assert!(!calls.iter().any(|call| call == "iam:PutRolePermissionsBoundary"), "{calls:?}");
     let boundary = "answer = of('iam').get_role(RoleName='infra-prod-svc-orders')['Role']['PermissionsBoundary']['PermissionsBoundaryArn']";
-    assert_eq!(cloud.script(boundary, &Value::Null), arn);
-    assert_eq!(cloud.role_changes(), []);
+    assert_eq!(account.script(boundary, &Value::Null), arn);
+    assert_eq!(account.role_changes(), []);
 }
 
 #[test]
 fn a_full_account_is_said_before_the_first_call() {
-    let cloud = Cloud::start();
-    cloud.declare(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
-    cloud.settings(&json!({ "roles_quota": 2 }));
-    cloud.calls();
-    let ran = cloud.infra(&["apply", "--auto-approve"]).expect(3);
+    let account = Account::with_principals();
+    account.write(&format!("{CLUSTER}{SERVICES}{PEOPLE}"));
+    account.emulator.settings(&json!({ "roles_quota": 2 }));
+    account.calls();
+    let ran = account.infra(&["apply", "--auto-approve"]).expect(3);
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(said.contains("3 IAM roles would be created") && said.contains("room for 2"), "{said}");
     let writes = ["Create", "Put", "Add", "Modify"];
-    let calls = cloud.calls();
+    let calls = account.calls();
     assert!(
         !calls.iter().any(|call| writes.iter().any(|word| call.contains(&format!(":{word}")))),
         "{calls:?}"
@@ -190,21 +194,21 @@ fn a_full_account_is_said_before_the_first_call() {
 /// Deleted and made anew, a role of the same name is another: what trusts it shows its old id.
 #[test]
 fn a_principal_that_was_made_anew() {
-    let cloud = Cloud::start();
+    let account = Account::with_principals();
     let make = "trust = json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'AWS': '*'}, 'Action': 'sts:AssumeRole'}]})\nof('iam').create_role(RoleName='engineer', AssumeRolePolicyDocument=trust)";
-    cloud.script(make, &Value::Null);
-    cloud.declare(&format!(
-        "{CLUSTER}people: {{ana: {{principal: \"arn:aws:iam::123456789012:role/engineer\"}}}}\n"
+    account.script(make, &Value::Null);
+    account.write(&format!(
+        "{CLUSTER}people: {{ana: {{principal: \"arn:aws:iam::111122223333:role/engineer\"}}}}\n"
     ));
-    cloud.apply_roles();
-    assert_eq!(cloud.role_changes(), []);
-    cloud.script("of('iam').delete_role(RoleName='engineer')", &Value::Null);
-    cloud.script(make, &Value::Null);
-    let plan = cloud.infra(&["plan", "--target", ROLES]).expect(0).stdout;
+    account.apply_roles();
+    assert_eq!(account.role_changes(), []);
+    account.script("of('iam').delete_role(RoleName='engineer')", &Value::Null);
+    account.script(make, &Value::Null);
+    let plan = account.infra(&["plan", "--target", ROLES]).expect(0).stdout;
     assert!(
         plan.contains("was deleted; who has that name now is another") && plan.contains("AROA"),
         "{plan}"
     );
-    cloud.apply_roles();
-    assert_eq!(cloud.role_changes(), []);
+    account.apply_roles();
+    assert_eq!(account.role_changes(), []);
 }

@@ -1,0 +1,137 @@
+//! The environments of this repository, as they stand: from nothing to the last role in one run, and away again.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+
+use super::{account::Account, served::Served};
+use crate::support::emulator::Emulator;
+
+/// One of the repository's own environments, under its own name; `over` is laid over it.
+fn declare(account: &Account, name: &str, over: &str) {
+    let (from, to) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("environments"), account.folder().join("environments"));
+    for (source, folder) in [("base", "base"), (name, "declared")] {
+        fs::create_dir_all(to.join(folder)).unwrap();
+        for file in fs::read_dir(from.join(source)).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), to.join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    account.write_as(name, &format!("extends: ../declared\n{over}"));
+}
+
+/// What must differ: no profile of this machine, and the server that stands for the cluster.
+fn overlay(served: &Served) -> String {
+    format!(
+        "platform: {{aws: {{profile: null}}}}\nclusters:\n  main: {{engine_version: \"{}\", connection: {}}}\n",
+        served.version(),
+        served.connection()
+    )
+}
+
+/// How many objects of each kind a plan makes.
+fn made(plan: &Value, kind: &str) -> usize {
+    let changes = plan["resource_changes"].as_array().unwrap().iter();
+    changes.filter(|change| change["type"] == kind && change["change"]["actions"][0] == "create").count()
+}
+
+#[test]
+fn prod() {
+    let account = Account::with_principals();
+    let served = Served::start(&account, "prod-main");
+    declare(&account, "prod", &overlay(&served));
+
+    let plan = account.infra(&["plan"]).expect(0).stdout;
+    for line in [
+        "# aurora_subnet_group.main will be created",
+        "# aurora_parameter_group.main/pg15 will be created",
+        "# aurora_cluster.main will be created",
+        "# aurora_instance.main/1 will be created",
+        "# aurora_instance.main/3 will be created",
+        "# pg_logins.main will be created",
+        "# iam_role.service/orders will be created",
+        "# iam_role.person/ana will be created",
+        "# pg_role.main/svc_orders_app will be created",
+        "# pg_role.main/dev_ana will be created",
+        "# pg_database.main/orders will be created",
+        "# pg_extension.main/catalog/pg_trgm will be created",
+        "# pg_access.main/reporting will be created",
+    ] {
+        assert!(plan.contains(line), "{line}\n{plan}");
+    }
+    let json = account.plan();
+    let counts = ["aurora_cluster", "aurora_instance", "iam_role", "pg_database", "pg_access"];
+    assert_eq!(counts.map(|kind| made(&json, kind)), [1, 3, 13, 8, 8]);
+    assert_eq!(made(&json, "pg_role"), 8 * 6 + 3 + 5);
+
+    let ran = account.apply();
+    assert!(ran.stdout.contains("Apply complete!"), "{}", ran.stdout);
+    assert_eq!(served.verifier.refused(), []);
+    assert_eq!(served.users(), ["infra_admin", "infra_planner"].map(str::to_owned).into());
+    served.verifier.reset();
+    account.settled();
+    assert_eq!(served.users(), ["infra_planner"].map(str::to_owned).into());
+
+    // The service makes a table by its migrator, and works in it; a person may look.
+    let work = |user: &str, sql: &str| served.work(user, "orders", sql);
+    work("svc_orders_migrator", "CREATE TABLE item (id int PRIMARY KEY)").unwrap();
+    work("svc_orders_app", "INSERT INTO item VALUES (7)").unwrap();
+    assert_eq!(work("svc_orders_reader", "SELECT id FROM item").unwrap(), "7");
+    assert_eq!(work("dev_ana", "SELECT id FROM app.item").unwrap(), "7");
+    let refused = work("dev_ana", "INSERT INTO app.item VALUES (8)").unwrap_err();
+    assert!(refused.contains("permission denied"), "{refused}");
+    let refused = work("svc_billing_app", "SELECT 1").unwrap_err();
+    assert!(refused.contains("permission denied for database"), "{refused}");
+    account.settled();
+
+    let verified = account.infra(&["verify"]).expect(0).stdout;
+    assert!(verified.contains("svc_orders_app"), "{verified}");
+    account.settled();
+
+    // It is protected: what is to go must be named, each by itself.
+    account.calls();
+    account.infra(&["destroy", "--auto-approve", "--allow-destroy=all"]).expect(3);
+    let refused = account.infra(&["destroy", "--auto-approve"]).expect(3);
+    assert_eq!(account.writes(), Vec::<String>::new());
+    let named: BTreeSet<&str> = refused
+        .stderr
+        .split_whitespace()
+        .filter(|word| word.starts_with("--allow-destroy=a") || word.starts_with("--allow-destroy=i"))
+        .collect();
+    assert_eq!(named.len(), 1 + 3 + 2 + 13, "{}", refused.stderr);
+    let arguments = ["destroy", "--auto-approve"].into_iter().chain(named);
+    account.infra(&arguments.collect::<Vec<_>>()).expect(0);
+    let left = account.left();
+    assert!(left.len() == 1 && left[0].starts_with("snapshot prod-main-final-"), "{left:?}");
+    let again = account.infra(&["destroy", "--auto-approve"]).expect(0);
+    assert_eq!(account.left(), left, "{}", again.stdout);
+}
+
+/// All services in one database, with Pod Identity, in another account.
+#[test]
+fn test() {
+    const TEST: &str = "444455556666";
+    let principals = "arn:aws:iam::111122223333:user/ana,arn:aws:iam::111122223333:role/engineering/esi,\
+        arn:aws:iam::444455556666:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_abcdef0123456789";
+    let emulator = Emulator::start_with(TEST, &[("EMULATOR_PRINCIPALS", principals)]);
+    let mut account = Account::new(emulator);
+    account.environment = "test".into();
+    let served = Served::start(&account, "test-main");
+    declare(&account, "test", &overlay(&served));
+    let plan = account.plan();
+    let counts = ["aurora_cluster", "aurora_instance", "iam_role", "pg_database", "pg_schema"];
+    assert_eq!(counts.map(|kind| made(&plan, kind)), [1, 1, 13, 1, 8]);
+    account.apply();
+    account.settled();
+    let work = |user: &str, sql: &str| served.work(user, "shared", sql);
+    work("svc_orders_migrator", "CREATE TABLE item (id int PRIMARY KEY)").unwrap();
+    work("dev_ana", "INSERT INTO orders.item VALUES (7)").unwrap();
+    assert_eq!(work("svc_orders_app", "SELECT id FROM item").unwrap(), "7");
+    let refused = work("svc_billing_app", "SELECT id FROM orders.item").unwrap_err();
+    assert!(refused.contains("permission denied for schema orders"), "{refused}");
+    account.infra(&["verify"]).expect(0);
+    account.settled();
+    account.infra(&["destroy", "--auto-approve", "--allow-destroy=all"]).expect(0);
+    let left = account.left();
+    assert!(left.len() == 1 && left[0].starts_with("snapshot test-main-final-"), "{left:?}");
+}
