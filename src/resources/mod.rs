@@ -126,8 +126,10 @@ impl<M> Live<M> {
             survey(&aws.fleet().await?, interest, &mut world);
         }
         let known = world.known();
-        let clusters = known.keys().map(|address| address.path().to_owned());
-        Ok(clusters.filter_map(|name| server(&known, &name).map(|server| (name, server.endpoint))).collect())
+        // Several kinds tell of one cluster, which can be locked only once.
+        let clusters: BTreeSet<&str> = known.keys().map(Address::path).collect();
+        let running = clusters.into_iter().filter_map(|name| Some((name, server(&known, name)?.endpoint)));
+        Ok(running.map(|(name, endpoint)| (name.to_owned(), endpoint)).collect())
     }
 
     fn aws(&self) -> Result<&Aws<M>, Error> {

@@ -16,7 +16,7 @@ use crate::{
     providers::{
         ReadWrite,
         aws::{
-            Aws, Estate, InstanceField, Interest,
+            Aws, Estate, InstanceField, Interest, LIMIT,
             estate::{Instance, InstanceSpec},
         },
     },
@@ -384,10 +384,14 @@ impl Handle<AuroraInstance> for Aws<ReadWrite> {
                         .ok_or_else(|| foreign(format!("instance {identifier}")))?;
                     break;
                 }
+                // A run that was killed may have left the cluster while it is made.
+                Err(error) if tries < 12 && is_busy(&error) => {
+                    tries += 1;
+                    progress(&format!("waiting: {error}"));
+                    self.cluster_at_rest(&new.spec.cluster, &[], LIMIT, progress).await?;
+                }
                 // A role for monitoring that was just made is not known everywhere at once.
-                Err(error)
-                    if tries < 12 && (is_busy(&error) || error.to_string().contains("IAM role ARN")) =>
-                {
+                Err(error) if tries < 12 && error.to_string().contains("IAM role ARN") => {
                     tries += 1;
                     progress(&format!("waiting: {error}"));
                     tokio::time::sleep(self.pause()).await;

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{cluster::AuroraCluster, cluster_name, instance::AuroraInstance};
+use super::{Tags, cluster::AuroraCluster, cluster_name, instance::AuroraInstance};
 use crate::{
     engine::{Action, Error, Found, Output, Outputs, Removal, Resource, Verdict, World},
     model::{Address, environment::MasterAuth, mark::tag},
     providers::{
         ReadWrite,
-        aws::{AwsError, Estate, Interest, estate::Cluster},
+        aws::{Aws, AwsError, Estate, Interest, estate::Cluster},
         postgres::{ADMIN, Endpoint, PLANNER},
     },
     resources::{Any, Effects, Handle, Live, Recognise},
@@ -142,6 +142,24 @@ impl Master {
     }
 }
 
+/// Looks whether the tag is there. The answer to the call that sets it is empty, and so looks like any page of something
+/// in between; and without the tag the next run would take for empty what this one is about to fill.
+async fn marked(aws: &Aws<ReadWrite>, new: &PgLogins, ready: &Tags) -> Result<(), AwsError> {
+    const LOOKS: u32 = 3;
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(aws.pause()).await;
+        }
+        let fleet = aws.fleet().await?;
+        let found = fleet.cluster(&new.identifier).and_then(|cluster| cluster.spec.tags.get(tag::CONTENT));
+        if found == ready.get(tag::CONTENT) {
+            return Ok(());
+        }
+    }
+    let why = format!("the tag {} of {} is not there afterwards", tag::CONTENT, new.identifier);
+    Err(AwsError::Answer { action: "rds:AddTagsToResource", why })
+}
+
 impl Handle<PgLogins> for Live<ReadWrite> {
     /// A run that was killed on the way finds what it did, and goes on.
     async fn create(&self, new: &PgLogins, progress: &dyn Fn(&str)) -> Result<Outputs, Error> {
@@ -164,6 +182,7 @@ impl Handle<PgLogins> for Live<ReadWrite> {
         let mut ready = old.clone();
         ready.insert(tag::CONTENT.into(), tag::CONTENT_READY.into());
         aws.retag(&cluster.arn, &old, &ready).await?;
+        marked(aws, new, &ready).await?;
         Ok(outputs)
     }
 

@@ -61,7 +61,8 @@ impl Work {
                 [kind(at), kind(at + 3)]
             };
             for fault in faults {
-                let case = Case { action: Box::leak(seen.action.clone().into_boxed_str()), number: *number, fault };
+                let case =
+                    Case { action: Box::leak(seen.action.clone().into_boxed_str()), number: *number, fault };
                 if seen.changes() { work.changes.push_back(case) } else { work.reads.push_back(case) }
             }
         }
@@ -115,10 +116,17 @@ impl Plan {
                 let ended = world.run(phase.verb, &Trouble::Faults(cases.iter().map(Case::meant).collect()));
                 let ran = ended.ran.as_ref().unwrap();
                 let what = format!("{} with {:?}", phase.verb, ended.struck);
-                assert!([0, 1, 6].contains(&ran.code), "{what}: {}\n{}\n{}", ran.code, ran.stdout, ran.stderr);
+                assert!(
+                    [0, 1, 6].contains(&ran.code),
+                    "{what}: {}\n{}\n{}",
+                    ran.code,
+                    ran.stdout,
+                    ran.stderr
+                );
                 assert!(!ran.stderr.contains("panicked"), "{what}: {}", ran.stderr);
                 let (met, unmet): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| {
-                    let same = |(seen, fault): &(Seen, Fault)| seen.action == case.action && *fault == case.fault;
+                    let same =
+                        |(seen, fault): &(Seen, Fault)| seen.action == case.action && *fault == case.fault;
                     ended.struck.iter().any(same)
                 });
                 // A run that ended early did not come to them; one that came to its end never will.
@@ -144,8 +152,7 @@ fn of_every_call() {
     let work: Vec<Work> = expected.iter().map(|phase| Work::new(&phase.calls)).collect();
     eprintln!("{:?}", work.iter().map(|w| (w.changes.len(), w.reads.len())).collect::<Vec<_>>());
     let planned: usize = work.iter().map(|work| work.changes.len() + work.reads.len()).sum();
-    let plan =
-        Plan { expected, work: Mutex::new(work), struck: Mutex::default(), missed: Mutex::default() };
+    let plan = Plan { expected, work: Mutex::new(work), struck: Mutex::default(), missed: Mutex::default() };
     thread::scope(|scope| {
         for world in &worlds {
             scope.spawn(|| plan.work_through(world));
@@ -171,7 +178,8 @@ fn instances_wait_for_each_other() {
     let cloud = Cloud::start();
     let world = World::new(&cloud, REGIONS[0]);
     let refused = |action: &'static str| Trouble::Faults(vec![(When::Action(action, 1), Fault::Conflict)]);
-    let made = |ended: &Ended, action: &str| ended.carried_out.iter().filter(|seen| seen.action == action).count();
+    let made =
+        |ended: &Ended, action: &str| ended.carried_out.iter().filter(|seen| seen.action == action).count();
     world.declare(PHASES[0]);
     let ended = world.run("apply", &refused("CreateDBInstance")).expect(6);
     assert_eq!((made(&ended, "CreateDBCluster"), made(&ended, "CreateDBInstance")), (1, 0));
@@ -180,7 +188,10 @@ fn instances_wait_for_each_other() {
     let ended = world.run("apply", &refused("ModifyDBInstance")).expect(6);
     assert_eq!((made(&ended, "ModifyDBInstance"), made(&ended, "FailoverDBCluster")), (0, 0));
     let said = ended.ran.unwrap().stdout;
-    assert!(said.contains("left alone, because instance at-eu-central-1-main-2 could not be changed"), "{said}");
+    assert!(
+        said.contains("left alone, because instance at-eu-central-1-main-2 could not be changed"),
+        "{said}"
+    );
     let _ = world.run("apply", &Trouble::None).expect(0);
 }
 
@@ -209,15 +220,16 @@ fn a_page_is_no_empty_account() {
                 world.declare(PHASES[0]);
                 let _ = world.run("apply", &Trouble::None).expect(0);
                 let before = world.look();
-                let pages = [("apply", Fault::Html(200)), ("apply", Fault::CutOff), ("destroy", Fault::Html(200))];
+                let pages =
+                    [("apply", Fault::Html(200)), ("apply", Fault::CutOff), ("destroy", Fault::Html(200))];
                 for (verb, page) in pages {
-                        let what = format!("{verb}, {action}, {page:?}");
-                        let ended = world.run(verb, &Trouble::Faults(vec![(When::Every(action), page)]));
-                        let ran = ended.ran.as_ref().unwrap();
-                        assert_eq!(ran.code, 1, "{what}: {}", ran.stdout);
-                        assert!(ran.stderr.contains(action), "{what}: {}", ran.stderr);
-                        let changes: Vec<&Seen> = ended.calls.iter().filter(|seen| seen.changes()).collect();
-                        assert!(changes.is_empty(), "{what}: {changes:?}");
+                    let what = format!("{verb}, {action}, {page:?}");
+                    let ended = world.run(verb, &Trouble::Faults(vec![(When::Every(action), page)]));
+                    let ran = ended.ran.as_ref().unwrap();
+                    assert_eq!(ran.code, 1, "{what}: {}", ran.stdout);
+                    assert!(ran.stderr.contains(action), "{what}: {}", ran.stderr);
+                    let changes: Vec<&Seen> = ended.calls.iter().filter(|seen| seen.changes()).collect();
+                    assert!(changes.is_empty(), "{what}: {changes:?}");
                 }
                 let after = world.look();
                 assert_eq!((after.estate, after.ids), (before.estate, before.ids), "{action}");
@@ -231,13 +243,15 @@ fn a_page_is_no_empty_account() {
 fn an_answer_after_the_client_has_gone() {
     let cloud = Cloud::start();
     thread::scope(|scope| {
-        for (region, action) in REGIONS.into_iter().zip(["CreateDBCluster", "CreateDBInstance", "CreateRole"]) {
+        for (region, action) in REGIONS.into_iter().zip(["CreateDBCluster", "CreateDBInstance", "CreateRole"])
+        {
             let cloud = &cloud;
             scope.spawn(move || {
                 let world = World::new(cloud, region);
                 world.declare(PHASES[0]);
                 let slow = Fault::Slow(Duration::from_secs(30));
-                let ended = world.run("apply", &Trouble::Faults(vec![(When::Action(action, 1), slow)])).expect(0);
+                let ended =
+                    world.run("apply", &Trouble::Faults(vec![(When::Action(action, 1), slow)])).expect(0);
                 let asked = ended.calls.iter().filter(|seen| seen.action == action).count();
                 let made = ended.carried_out.iter().filter(|seen| seen.action == action).count();
                 assert_eq!(asked, made + 1, "{action}");

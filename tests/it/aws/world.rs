@@ -132,6 +132,13 @@ impl Cloud {
         let looker = Arc::new(Mutex::new(Looker::new(&emulator.url())));
         Self { emulator, looker }
     }
+
+    /// Every change is under way for so many looks.
+    pub(super) fn slow(polls: u32) -> Self {
+        let cloud = Self::start();
+        cloud.emulator.settings(&json!({"polls": polls}));
+        cloud
+    }
 }
 
 pub(super) struct World {
@@ -227,8 +234,12 @@ impl World {
         let output = told.recv_timeout(HUNG).unwrap_or_else(|_| {
             kill(pid, Signal::SIGKILL).unwrap();
             let output = told.recv().unwrap();
-            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            panic!("{verb} hangs; last calls {:?}\n{out}\n{err}", self.proxy.calls().iter().rev().take(5).collect::<Vec<_>>())
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            panic!(
+                "{verb} hangs; last calls {:?}\n{out}\n{err}",
+                self.proxy.calls().iter().rev().take(5).collect::<Vec<_>>()
+            )
         });
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ran = output.status.code().map(|code| Ran {

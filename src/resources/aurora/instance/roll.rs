@@ -127,6 +127,26 @@ impl Aws<ReadWrite> {
         Ok(self.failed_over(cluster, from, progress).await?)
     }
 
+    /// An earlier run that was killed may have left another one while it restarts: then there would be nobody to hand
+    /// over to, and for a moment nobody at all.
+    async fn others_at_rest(
+        &self,
+        cluster: &str,
+        from: &str,
+        progress: &dyn Fn(&str),
+    ) -> Result<(), AwsError> {
+        let fleet = self.fleet().await?;
+        let others = fleet.members(cluster).filter(|other| other.spec.identifier != from);
+        for other in others.filter(|other| !["available", "deleting"].contains(&other.status.as_str())) {
+            match self.instance_at_rest(&other.spec.identifier, &[], progress).await {
+                // One that is broken helps nobody by being waited for.
+                Ok(_) | Err(AwsError::Unfit { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Changes one instance. One that restarts hands over first if it is the writer.
     pub(super) async fn change_instance(
         &self,
@@ -137,6 +157,7 @@ impl Aws<ReadWrite> {
         let identifier = &new.spec.identifier;
         self.retag(&old.facts.arn, &old.spec.tags, &new.spec.tags).await?;
         if new.restarts(old) {
+            self.others_at_rest(&new.spec.cluster, identifier, progress).await?;
             self.hand_over(&new.spec.cluster, identifier, progress).await?;
         }
         let fields = differences(&old.spec, &new.spec);
