@@ -126,8 +126,12 @@ impl<M> Live<M> {
             survey(&aws.fleet().await?, interest, &mut world);
         }
         let known = world.known();
-        let clusters = known.keys().map(|address| address.path().to_owned());
-        Ok(clusters.filter_map(|name| server(&known, &name).map(|server| (name, server.endpoint))).collect())
+        // A cluster is told of at several addresses, and is one.
+        let clusters: BTreeSet<String> = known.keys().map(|address| address.path().to_owned()).collect();
+        Ok(clusters
+            .into_iter()
+            .filter_map(|name| server(&known, &name).map(|server| (name, server.endpoint)))
+            .collect())
     }
 
     fn aws(&self) -> Result<&Aws<M>, Error> {
