@@ -140,6 +140,12 @@ impl Account {
         serde_json::from_str(&self.infra(&["plan", "--json"]).expect(0).stdout).unwrap()
     }
 
+    /// The plan, of which some can be seen only later.
+    #[track_caller]
+    pub(super) fn plan_at_least(&self) -> Value {
+        serde_json::from_str(&self.infra(&["plan", "--json"]).stdout).unwrap()
+    }
+
     #[track_caller]
     pub(super) fn changes(&self) -> Vec<(String, String)> {
         changes(&self.plan())

@@ -18,8 +18,12 @@ pub(super) struct Served {
 
 impl Served {
     pub(super) fn start(account: &Account, identifier: &str) -> Self {
+        Self::of(account.emulator.account(), identifier)
+    }
+
+    /// For a cluster in this account.
+    pub(super) fn of(of: &str, identifier: &str) -> Self {
         let verifier = Verifier::start(REGION);
-        let of = account.emulator.account();
         let writer = writer_endpoint(of, REGION, identifier);
         let reader = reader_endpoint(of, REGION, identifier);
         for host in [&writer, &reader] {

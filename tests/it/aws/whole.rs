@@ -107,6 +107,47 @@ fn prod() {
     assert_eq!(account.left(), left, "{}", again.stdout);
 }
 
+/// A second service and a person leaving, in a second run, which logs in as the first one made it possible.
+#[test]
+fn one_run_after_the_other() {
+    let account = Account::with_principals();
+    let served = Served::start(&account, "prod-main");
+    let cluster = |more: &str| {
+        format!(
+            "clusters:\n  main: {{engine_version: \"{}\", instance_class: db.r6g.large, readers: 1, apply: immediately, \
+             subnets: [subnet-a, subnet-b], security_groups: [sg-1], connection: {}{more}}}\n",
+            served.version(),
+            served.connection()
+        )
+    };
+    let ana = "people: {ana: {principal: \"arn:aws:iam::111122223333:user/ana\"}}\n";
+    account.write(&format!("{}services: {{orders: {{service_account: a/orders}}}}\n{ana}", cluster("")));
+    account.apply();
+    account.settled();
+    account.write(&format!(
+        "{}services: {{orders: {{service_account: a/orders}}, billing: {{service_account: a/billing}}}}\n",
+        cluster("")
+    ));
+    account.apply();
+    account.settled();
+    assert_eq!(served.work("svc_billing_app", "billing", "SELECT 1").unwrap(), "1");
+    let refused = served.work("dev_ana", "orders", "SELECT 1").unwrap_err();
+    assert!(refused.contains("failed"), "{refused}");
+    assert!(!account.left().contains(&"role infra-prod-dev-ana".to_owned()));
+    account.write(&format!(
+        "{}removed: {{services: {{orders: {{data: drop}}, billing: {{data: keep}}}}}}\n",
+        cluster(", parameters: {max_connections: 500}")
+    ));
+    // That instances wait for a restart is seen once the parameter is set: the next run restarts them.
+    let first = account.infra(&["apply", "--auto-approve", "--allow-destroy=all"]).expect(6);
+    let expected = "2 still differ from what is declared: aurora_instance.main/1, aurora_instance.main/2";
+    assert!(first.stderr.contains(expected), "{}", first.stderr);
+    account.calls();
+    account.apply();
+    assert_eq!(account.writes(), ["rds:RebootDBInstance", "rds:FailoverDBCluster", "rds:RebootDBInstance"]);
+    account.settled();
+}
+
 /// All services in one database, with Pod Identity, in another account.
 #[test]
 fn test() {
