@@ -72,9 +72,9 @@ fn a_role_is_assumed() {
 
 fn without(account: &Account, variables: &[&str], arguments: &[&str]) -> Ran {
     let mut command = account.command(arguments);
-    variables.iter().for_each(|variable| {
+    for variable in variables {
         command.env_remove(variable);
-    });
+    }
     crate::support::sandbox::run(command)
 }
 
