@@ -10,7 +10,7 @@ use super::{
     served::Served,
 };
 use crate::support::{
-    emulator::{ACCESS_KEY, MASTER_PASSWORD, SECRET_KEY},
+    emulator::{ACCESS_KEY, MASTER_PASSWORD, SECRET_KEY, session},
     fault_proxy::FaultProxy,
     sandbox::Ran,
     verifier::Key,
@@ -50,7 +50,7 @@ fn a_role_is_assumed() {
     let served = Served::of(OTHER, "prod-main");
     let port = account.emulator.port();
     served.verifier.look_up(Box::new(move |access_key| {
-        let session = crate::support::emulator::session(port, access_key)?;
+        let session = session(port, access_key)?;
         Some(Key { secret: session.secret, session_token: Some(session.token) })
     }));
     account.write_as(

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use serde_json::Value;
 
 use super::{account::Account, served::Served};
-use crate::support::emulator::Emulator;
+use crate::support::{emulator::Emulator, verifier::Refusal};
 
 /// One of the repository's own environments, under its own name; `over` is laid over it.
 fn declare(account: &Account, name: &str, over: &str) {
@@ -83,6 +83,24 @@ fn prod() {
     let refused = work("svc_billing_app", "SELECT 1").unwrap_err();
     assert!(refused.contains("permission denied for database"), "{refused}");
     account.settled();
+
+    // The roles that were made let in just those they are for.
+    served.obey(&account);
+    for (role, user, may) in [
+        ("infra-prod-svc-orders", "svc_orders_app", true),
+        ("infra-prod-svc-orders", "svc_orders_migrator", true),
+        ("infra-prod-svc-orders", "svc_billing_app", false),
+        ("infra-prod-svc-orders", "infra_admin", false),
+        ("infra-prod-dev-ana", "dev_ana", true),
+        ("infra-prod-dev-ana", "dev_boris", false),
+        ("infra-prod-dev-ana", "svc_orders_app", false),
+    ] {
+        let worked = served.work_by(&account, role, user, "orders", "SELECT 1");
+        assert_eq!(worked.is_ok(), may, "{role} as {user}: {worked:?}");
+        let refused = served.verifier.refused().iter().any(|refused| refused.reason == Refusal::Policy);
+        assert_eq!(refused, !may, "{role} as {user}");
+        served.verifier.reset();
+    }
 
     let verified = account.infra(&["verify"]).expect(0).stdout;
     assert!(verified.contains("svc_orders_app"), "{verified}");
