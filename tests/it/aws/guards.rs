@@ -70,6 +70,26 @@ fn a_role_is_assumed() {
     assert_eq!(account.left(), Vec::<String>::new(), "nothing is in the account of the caller");
 }
 
+/// Who may not become it is told so, and a role of another account is no way around the declared one.
+#[test]
+fn a_role_that_does_not_do() {
+    let account = Account::without_postgres();
+    let head = |role: &str| {
+        HEAD.replace(
+            "region: eu-central-1",
+            &format!("region: eu-central-1, role_arn: \"arn:aws:iam::{role}:role/infra\""),
+        )
+    };
+    account.write_as("prod", &format!("{}{}", head(OTHER), environment("")));
+    let refused = account.infra(&["plan"]).expect(3);
+    assert!(refused.stderr.contains("credentials are of account 444455556666"), "{}", refused.stderr);
+    account.emulator.settings(&json!({"denied": ["sts:AssumeRole"]}));
+    account.calls();
+    let failed = account.infra(&["plan"]).expect(1);
+    assert!(failed.stderr.contains("not authorized to perform: sts:AssumeRole"), "{}", failed.stderr);
+    assert_eq!(account.calls(), ["sts:AssumeRole"]);
+}
+
 fn without(account: &Account, variables: &[&str], arguments: &[&str]) -> Ran {
     let mut command = account.command(arguments);
     for variable in variables {
