@@ -1,5 +1,5 @@
 //! A plan against an emulated account that answers 50 ms late, beside the longest chain of calls that must follow one
-//! another: who we are, then everything (of which the roles take longest), then what is inside of groups.
+//! another: who we are, and then either all roles, or groups and what is inside of them.
 //!
 //! `cargo bench --bench aws` measures; RUNS=5 sets how often. See benches/README.md.
 
@@ -37,11 +37,15 @@ sts, iam, rds = client('sts'), client('iam'), client('rds')
 group = rds.describe_db_cluster_parameter_groups()['DBClusterParameterGroups'][0]['DBClusterParameterGroupArn']
 sts.get_caller_identity()
 iam.get_account_summary()
-begun = time.time()
-sts.get_caller_identity()
-list(iam.get_paginator('get_account_authorization_details').paginate(Filter=['Role'], MaxItems=1000))
-rds.list_tags_for_resource(ResourceName=group)
-print(time.time() - begun)
+def took(*calls):
+    begun = time.time()
+    for call in calls:
+        call()
+    return time.time() - begun
+who = sts.get_caller_identity
+roles = lambda: list(iam.get_paginator('get_account_authorization_details').paginate(Filter=['Role'], MaxItems=1000))
+inside = lambda: rds.list_tags_for_resource(ResourceName=group)
+print(max(took(who, roles), took(who, rds.describe_db_cluster_parameter_groups, inside)))
 ";
 
 fn main() {

@@ -86,6 +86,7 @@ struct State {
     faults: Vec<(When, Fault)>,
     hooks: Vec<(When, Moment, Arc<Hook>)>,
     struck: Vec<(Seen, Fault)>,
+    carried_out: Vec<Seen>,
     closing: bool,
 }
 
@@ -141,6 +142,11 @@ impl FaultProxy {
         self.shared.state().struck.clone()
     }
 
+    /// What the emulator did, whether or not the client heard of it.
+    pub(crate) fn carried_out(&self) -> Vec<Seen> {
+        self.shared.state().carried_out.clone()
+    }
+
     /// Counts from the start again; faults, hooks and the delay are gone.
     pub(crate) fn reset(&self) {
         *self.shared.state() = State::default();
@@ -186,7 +192,15 @@ impl Shared {
                 return reset(client);
             }
             let refusal = fate.fault.as_ref().and_then(|fault| refusal(fault, request.is_json()));
-            let answer = if let Some(refusal) = refusal { refusal } else { self.forward(&request)? };
+            let answer = if let Some(refusal) = refusal {
+                refusal
+            } else {
+                let answer = self.forward(&request)?;
+                if answer.starts_with(b"HTTP/1.1 2") {
+                    self.state().carried_out.push(seen.clone());
+                }
+                answer
+            };
             fate.run(Moment::After, &seen);
             thread::sleep(fate.delay);
             let mut to = client;

@@ -39,58 +39,32 @@ macro_rules! pages {
 }
 
 impl<M> Aws<M> {
-    /// Reads all that concerns us. One round of calls for everything, and one more for what is inside of groups.
+    /// Reads all that concerns us: everything side by side, and what is inside of groups as soon as it is known which
+    /// are ours.
     pub async fn read(&self, interest: &Interest) -> Result<Estate, AwsError> {
-        let (
-            clusters,
-            instances,
-            subnet_groups,
-            cluster_groups,
-            instance_groups,
-            scaling,
-            versions,
-            keys,
-            restarts,
-            iam,
-        ) = futures::try_join!(
-            self.clusters(),
+        let with_insides = async {
+            let (clusters, groups) = futures::try_join!(self.clusters(), self.outsides())?;
+            let mut estate = Estate { clusters, ..groups };
+            self.insides(interest, &mut estate).await?;
+            Ok(estate)
+        };
+        let (estate, instances, scaling, versions, keys, restarts, iam) = futures::try_join!(
+            with_insides,
             self.instances(),
-            self.subnet_groups(),
-            self.cluster_parameter_groups(),
-            self.instance_parameter_groups(),
             self.scaling(),
             self.versions(),
             self.keys(&interest.keys),
             self.restarts(),
             Box::pin(self.iam(&interest.environment)),
         )?;
-        let mut estate = Estate {
-            account: self.account.clone(),
-            region: self.region.clone(),
-            partition: self.partition.clone(),
-            clusters,
-            instances,
-            subnet_groups,
-            parameter_groups: cluster_groups.into_iter().chain(instance_groups).collect(),
-            scaling,
-            versions,
-            keys,
-            restarts,
-            iam,
-        };
-        self.insides(interest, &mut estate).await?;
-        Ok(estate)
+        let (account, region) = (self.account.clone(), self.region.clone());
+        let partition = self.partition.clone();
+        Ok(Estate { account, region, partition, instances, scaling, versions, keys, restarts, iam, ..estate })
     }
 
     /// Groups alone, with what is inside of those that are of interest.
     pub async fn groups(&self, interest: &Interest) -> Result<Estate, AwsError> {
-        let (subnet_groups, cluster_groups, instance_groups) = futures::try_join!(
-            self.subnet_groups(),
-            self.cluster_parameter_groups(),
-            self.instance_parameter_groups(),
-        )?;
-        let parameter_groups = cluster_groups.into_iter().chain(instance_groups).collect();
-        let mut estate = Estate { subnet_groups, parameter_groups, ..Estate::default() };
+        let mut estate = self.outsides().await?;
         self.insides(interest, &mut estate).await?;
         Ok(estate)
     }
@@ -99,6 +73,17 @@ impl<M> Aws<M> {
     pub async fn fleet(&self) -> Result<Estate, AwsError> {
         let (clusters, instances) = futures::try_join!(self.clusters(), self.instances())?;
         Ok(Estate { clusters, instances, ..Estate::default() })
+    }
+
+    /// Groups as they are seen from outside.
+    async fn outsides(&self) -> Result<Estate, AwsError> {
+        let (subnet_groups, cluster_groups, instance_groups) = futures::try_join!(
+            self.subnet_groups(),
+            self.cluster_parameter_groups(),
+            self.instance_parameter_groups(),
+        )?;
+        let parameter_groups = cluster_groups.into_iter().chain(instance_groups).collect();
+        Ok(Estate { subnet_groups, parameter_groups, ..Estate::default() })
     }
 
     pub(in crate::providers::aws) async fn clusters(&self) -> Result<Vec<Cluster>, AwsError> {

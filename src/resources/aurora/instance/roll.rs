@@ -9,7 +9,7 @@ use crate::{
     model::{Address, environment::ApplyWhen},
     providers::{
         ReadWrite,
-        aws::{Aws, InstanceField, LIMIT},
+        aws::{Aws, AwsError, InstanceField, LIMIT},
     },
     resources::{Handle, aurora::is_busy},
 };
@@ -47,17 +47,34 @@ pub(in crate::resources) async fn instances(
     let (together, one_by_one): (Vec<_>, Vec<_>) = order.into_iter().partition(|(turn, _)| *turn < 2);
     let mut written: Vec<(usize, Written)> = Vec::new();
     for turn in 0..2 {
-        let these = together.iter().filter(|(of, _)| *of == turn);
-        written.extend(join_all(these.map(|(_, at)| async { (*at, run(*at).await) })).await);
+        // Without the first, the next to be made would become the writer in its place.
+        let no_writer = written.iter().any(|(_, written)| matches!(written, Written::Failed(_)));
+        let these = together.iter().filter(|(of, _)| *of == turn).map(async |(_, at)| {
+            let waits = no_writer && matches!(steps[*at].1, Action::Create { .. });
+            (*at, if waits { Written::RolledBack } else { run(*at).await })
+        });
+        written.extend(join_all(these).await);
     }
     for (_, at) in one_by_one {
-        // A restart that failed is no reason to try the next one.
-        let failed = written.iter().any(|(_, written)| matches!(written, Written::Failed(_)));
-        let ended = if failed { Written::RolledBack } else { run(at).await };
+        // A restart that failed is no reason to try the next one; and the engine is not to try it either.
+        let failed = written.iter().find(|(_, written)| matches!(written, Written::Failed(_)));
+        let ended = match failed {
+            Some((other, _)) => Written::Failed(left_alone(&steps[at].1, &steps[*other].1)),
+            None => run(at).await,
+        };
         written.push((at, ended));
     }
     written.sort_by_key(|(at, _)| *at);
     written.into_iter().map(|(_, written)| written).collect()
+}
+
+fn left_alone(this: &Action<AuroraInstance>, other: &Action<AuroraInstance>) -> Error {
+    let name = |action: &Action<AuroraInstance>| {
+        let instance = action.wanted().or(action.existing());
+        format!("instance {}", instance.map_or("", |instance| &instance.spec.identifier))
+    };
+    let why = format!("left alone, because {} could not be changed", name(other));
+    Box::new(AwsError::Unfit { what: name(this), why })
 }
 
 async fn one(
