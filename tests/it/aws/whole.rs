@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{account::Account, served::Served};
 use crate::support::{emulator::Emulator, verifier::Refusal};
@@ -123,6 +123,39 @@ fn prod() {
     assert!(left.len() == 1 && left[0].starts_with("snapshot prod-main-final-"), "{left:?}");
     let again = account.infra(&["destroy", "--auto-approve"]).expect(0);
     assert_eq!(account.left(), left, "{}", again.stdout);
+}
+
+/// Two environments in one account, each with its own server: what happens to one is nothing to the other.
+#[test]
+fn two_in_one_account() {
+    let mut account = Account::with_principals();
+    let names = ["prod", "test"];
+    let served = names.map(|name| Served::start(&account, &format!("{name}-main")));
+    for (name, served) in names.iter().zip(&served) {
+        account.environment = (*name).into();
+        account.write(&format!(
+            "clusters:\n  main: {{engine_version: \"{}\", instance_class: db.r6g.large, subnets: [subnet-a, subnet-b], connection: {}}}\n\
+             services: {{orders: {{service_account: a/b}}}}\npeople: {{ana: {{principal: \"arn:aws:iam::111122223333:user/ana\"}}}}\n",
+            served.version(),
+            served.connection()
+        ));
+        account.apply();
+    }
+    for name in names {
+        account.environment = name.into();
+        account.settled();
+        assert_eq!(account.plan()["unmanaged"], json!([]), "{name}");
+    }
+    served[0].verifier.reset();
+    account.environment = "test".into();
+    account.infra(&["destroy", "--auto-approve", "--allow-destroy=all"]).expect(0);
+    assert_eq!(served[0].verifier.accepted(), [], "the other's server was not even asked");
+    account.environment = "prod".into();
+    account.settled();
+    assert_eq!(served[0].work("svc_orders_app", "orders", "SELECT 1").unwrap(), "1");
+    let mut left = account.left();
+    left.retain(|one| one.contains("test"));
+    assert!(left.len() == 1 && left[0].starts_with("snapshot test-main-final-"), "{left:?}");
 }
 
 /// A second service and a person leaving, in a second run, which logs in as the first one made it possible.
