@@ -181,8 +181,10 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
         if let Some(found) = found.filter(|found| found.owned) {
             new.adopt(&found.resource);
         }
+        // That a value is known does not make the thing ours that it is of.
+        let rests_on = new.depends_on();
         new.bind(&known);
-        let action = decide(new, found, world, &decided);
+        let action = decide(new, &rests_on, found, world, &decided);
         if matches!(action, Action::Replace { .. }) {
             known.remove(&address);
         }
@@ -209,22 +211,24 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
     })
 }
 
-/// What to do with what is declared.
+/// What to do with what is declared. `rests_on` has also the parents whose values are known: they need not be readable,
+/// but must not be held.
 fn decide<R: Resource>(
     new: R,
+    rests_on: &[Address],
     found: Option<&Found<R>>,
     world: &World<R>,
     decided: &BTreeMap<Address, Action<R>>,
 ) -> Action<R> {
-    let parents = new.depends_on();
     let Some(found) = found else {
-        if let Some(parent) = parents.iter().find(|parent| world.unreadable.contains_key(*parent)) {
+        let awaited = new.depends_on();
+        if let Some(parent) = awaited.iter().find(|parent| world.unreadable.contains_key(*parent)) {
             let (parent, why) = (parent.clone(), world.unreadable[parent].clone());
             let changes = decided.get(&parent).is_some_and(Action::changes_anything);
             let why = if changes { Hold::Later { parent, why } } else { Hold::Unreadable { parent, why } };
             return Action::Hold { why };
         }
-        return held_parent(&parents, decided).unwrap_or(Action::Create { new });
+        return held_parent(rests_on, decided).unwrap_or(Action::Create { new });
     };
     if !found.owned {
         let other = found.resource.environment().map(str::to_owned);
@@ -241,7 +245,7 @@ fn decide<R: Resource>(
         Verdict::Refuse(why) => return Action::Hold { why: Hold::Refused { why } },
     };
     // Apply would skip it, so the plan must not promise it.
-    held_parent(&parents, decided).unwrap_or(action)
+    held_parent(rests_on, decided).unwrap_or(action)
 }
 
 fn held_parent<R>(parents: &[Address], decided: &BTreeMap<Address, Action<R>>) -> Option<Action<R>> {

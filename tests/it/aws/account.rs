@@ -85,14 +85,19 @@ impl Account {
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.plain(arguments);
+        if ["plan", "apply"].contains(&arguments[0]) {
+            command.args(self.targets.iter().map(|target| format!("--target={target}")));
+        }
+        command
+    }
+
+    fn plain(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.env_clear().envs(environment(&self.url)).env("PATH", "/usr/bin:/bin");
         command.env("HOME", self.folder()).env("INFRA_ENV", &self.environment);
         command.env("INFRA_POLL_MILLISECONDS", POLL).stdin(Stdio::null());
         command.current_dir(self.folder()).args(arguments);
-        if ["plan", "apply"].contains(&arguments[0]) {
-            command.args(self.targets.iter().map(|target| format!("--target={target}")));
-        }
         command
     }
 
@@ -135,9 +140,20 @@ impl Account {
         self.infra(&["apply", "--auto-approve"]).expect(0)
     }
 
+    /// Applies a saved plan, which knows its targets.
+    pub(super) fn apply_file(&self, file: &str) -> Ran {
+        run(self.plain(&["apply", file]))
+    }
+
     #[track_caller]
     pub(super) fn plan(&self) -> Value {
         serde_json::from_str(&self.infra(&["plan", "--json"]).expect(0).stdout).unwrap()
+    }
+
+    /// The plan, of which some can be seen only later.
+    #[track_caller]
+    pub(super) fn plan_at_least(&self) -> Value {
+        serde_json::from_str(&self.infra(&["plan", "--json"]).stdout).unwrap()
     }
 
     #[track_caller]

@@ -271,3 +271,22 @@ look()"
     account.settled();
     assert!(account.left().contains(&"instance theirs".to_owned()));
 }
+
+/// What was reviewed is what is applied, or nothing is.
+#[test]
+fn after_the_review() {
+    let account = declared();
+    let run = |script: &str| account.script(&format!("{HEAD}{script}"), &Value::Null);
+    run("change(DeletionProtection=True)");
+    account.infra(&["plan", "-o", "reviewed"]).expect(0);
+    run("change(BackupRetentionPeriod=3)");
+    account.calls();
+    let stale = account.apply_file("reviewed").expect(4);
+    assert!(stale.stderr.contains("backup_retention_days"), "{}", stale.stderr);
+    assert_eq!(account.writes(), Vec::<String>::new());
+    account.infra(&["plan", "-o", "reviewed"]).expect(0);
+    // Time passes, instances are busy for a while: nothing of what was reviewed.
+    run("look()");
+    account.apply_file("reviewed").expect(0);
+    account.settled();
+}

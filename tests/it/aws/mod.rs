@@ -1,9 +1,11 @@
 //! What runs on AWS: against an emulator of it, and real Postgres servers that stand for the clusters.
 
 mod account;
+mod adoption;
 mod attributes;
 mod drift;
 mod faults;
+mod guards;
 mod harness;
 mod iam;
 mod killed;

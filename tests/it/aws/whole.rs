@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{account::Account, served::Served};
-use crate::support::emulator::Emulator;
+use crate::support::{emulator::Emulator, verifier::Refusal};
 
 /// One of the repository's own environments, under its own name; `over` is laid over it.
 fn declare(account: &Account, name: &str, over: &str) {
@@ -84,6 +84,24 @@ fn prod() {
     assert!(refused.contains("permission denied for database"), "{refused}");
     account.settled();
 
+    // The roles that were made let in just those they are for.
+    served.obey(&account);
+    for (role, user, may) in [
+        ("infra-prod-svc-orders", "svc_orders_app", true),
+        ("infra-prod-svc-orders", "svc_orders_migrator", true),
+        ("infra-prod-svc-orders", "svc_billing_app", false),
+        ("infra-prod-svc-orders", "infra_admin", false),
+        ("infra-prod-dev-ana", "dev_ana", true),
+        ("infra-prod-dev-ana", "dev_boris", false),
+        ("infra-prod-dev-ana", "svc_orders_app", false),
+    ] {
+        let worked = served.work_by(&account, role, user, "orders", "SELECT 1");
+        assert_eq!(worked.is_ok(), may, "{role} as {user}: {worked:?}");
+        let refused = served.verifier.refused().iter().any(|refused| refused.reason == Refusal::Policy);
+        assert_eq!(refused, !may, "{role} as {user}");
+        served.verifier.reset();
+    }
+
     let verified = account.infra(&["verify"]).expect(0).stdout;
     assert!(verified.contains("svc_orders_app"), "{verified}");
     account.settled();
@@ -105,6 +123,80 @@ fn prod() {
     assert!(left.len() == 1 && left[0].starts_with("snapshot prod-main-final-"), "{left:?}");
     let again = account.infra(&["destroy", "--auto-approve"]).expect(0);
     assert_eq!(account.left(), left, "{}", again.stdout);
+}
+
+/// Two environments in one account, each with its own server: what happens to one is nothing to the other.
+#[test]
+fn two_in_one_account() {
+    let mut account = Account::with_principals();
+    let names = ["prod", "test"];
+    let served = names.map(|name| Served::start(&account, &format!("{name}-main")));
+    for (name, served) in names.iter().zip(&served) {
+        account.environment = (*name).into();
+        account.write(&format!(
+            "clusters:\n  main: {{engine_version: \"{}\", instance_class: db.r6g.large, subnets: [subnet-a, subnet-b], connection: {}}}\n\
+             services: {{orders: {{service_account: a/b}}}}\npeople: {{ana: {{principal: \"arn:aws:iam::111122223333:user/ana\"}}}}\n",
+            served.version(),
+            served.connection()
+        ));
+        account.apply();
+    }
+    for name in names {
+        account.environment = name.into();
+        account.settled();
+        assert_eq!(account.plan()["unmanaged"], json!([]), "{name}");
+    }
+    served[0].verifier.reset();
+    account.environment = "test".into();
+    account.infra(&["destroy", "--auto-approve", "--allow-destroy=all"]).expect(0);
+    assert_eq!(served[0].verifier.accepted(), [], "the other's server was not even asked");
+    account.environment = "prod".into();
+    account.settled();
+    assert_eq!(served[0].work("svc_orders_app", "orders", "SELECT 1").unwrap(), "1");
+    let mut left = account.left();
+    left.retain(|one| one.contains("test"));
+    assert!(left.len() == 1 && left[0].starts_with("snapshot test-main-final-"), "{left:?}");
+}
+
+/// A second service and a person leaving, in a second run, which logs in as the first one made it possible.
+#[test]
+fn one_run_after_the_other() {
+    let account = Account::with_principals();
+    let served = Served::start(&account, "prod-main");
+    let cluster = |more: &str| {
+        format!(
+            "clusters:\n  main: {{engine_version: \"{}\", instance_class: db.r6g.large, readers: 1, apply: immediately, \
+             subnets: [subnet-a, subnet-b], security_groups: [sg-1], connection: {}{more}}}\n",
+            served.version(),
+            served.connection()
+        )
+    };
+    let ana = "people: {ana: {principal: \"arn:aws:iam::111122223333:user/ana\"}}\n";
+    account.write(&format!("{}services: {{orders: {{service_account: a/orders}}}}\n{ana}", cluster("")));
+    account.apply();
+    account.settled();
+    account.write(&format!(
+        "{}services: {{orders: {{service_account: a/orders}}, billing: {{service_account: a/billing}}}}\n",
+        cluster("")
+    ));
+    account.apply();
+    account.settled();
+    assert_eq!(served.work("svc_billing_app", "billing", "SELECT 1").unwrap(), "1");
+    let refused = served.work("dev_ana", "orders", "SELECT 1").unwrap_err();
+    assert!(refused.contains("failed"), "{refused}");
+    assert!(!account.left().contains(&"role infra-prod-dev-ana".to_owned()));
+    account.write(&format!(
+        "{}removed: {{services: {{orders: {{data: drop}}, billing: {{data: keep}}}}}}\n",
+        cluster(", parameters: {max_connections: 500}")
+    ));
+    // That instances wait for a restart is seen once the parameter is set: the next run restarts them.
+    let first = account.infra(&["apply", "--auto-approve", "--allow-destroy=all"]).expect(6);
+    let expected = "2 still differ from what is declared: aurora_instance.main/1, aurora_instance.main/2";
+    assert!(first.stderr.contains(expected), "{}", first.stderr);
+    account.calls();
+    account.apply();
+    assert_eq!(account.writes(), ["rds:RebootDBInstance", "rds:FailoverDBCluster", "rds:RebootDBInstance"]);
+    account.settled();
 }
 
 /// All services in one database, with Pod Identity, in another account.

@@ -105,9 +105,7 @@ impl Emulator {
 
     /// Credentials that belong to a session.
     pub(crate) fn session(&self, access_key: &str) -> Option<Session> {
-        let sessions: Vec<Session> =
-            serde_json::from_value(self.control("GET", "sessions", &json!({}))).unwrap();
-        sessions.into_iter().find(|session| session.access_key == access_key)
+        session(self.port, access_key)
     }
 
     /// Changes settings, such as `{"polls": 3, "delay_ms": 50}` (see store.py).
@@ -143,6 +141,13 @@ impl Drop for Emulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Credentials that belong to a session of the emulator on this port.
+pub(crate) fn session(port: u16, access_key: &str) -> Option<Session> {
+    let (_, body) = request(port, "GET", "/_emulator/sessions", &[], b"{}");
+    let sessions: Vec<Session> = serde_json::from_slice(&body).unwrap();
+    sessions.into_iter().find(|session| session.access_key == access_key)
 }
 
 /// What a client of the emulator has in its environment. Nothing of this machine's own configuration comes through.
