@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::world::{Cloud, Ended, PHASES, REGIONS, Trouble, Undisturbed, World};
-use crate::support::fault_proxy::{Fault, Seen, When};
+use crate::support::fault_proxy::{Fault, Moment, Seen, When};
 
 const KINDS: [Fault; 10] = [
     Fault::Throttled,
@@ -193,6 +193,29 @@ fn instances_wait_for_each_other() {
         "{said}"
     );
     let _ = world.run("apply", &Trouble::None).expect(0);
+}
+
+/// A run that was killed has left the reader while it restarts: it is back before the writer hands over to it.
+#[test]
+fn somebody_is_always_there() {
+    let clouds = [Cloud::slow(8), Cloud::slow(8)];
+    let in_place: &[&str] = &["FailoverDBCluster", "ModifyDBInstance"];
+    let restarted: &[&str] =
+        &["RebootDBInstance", "FailoverDBCluster", "ModifyDBInstance", "RebootDBInstance"];
+    let cases = [(", max_connections: 500", in_place), ("no such part", restarted)];
+    for (cloud, (part, expected)) in clouds.iter().zip(cases) {
+        let world = World::new(cloud, REGIONS[0]);
+        world.declare(PHASES[0]);
+        let _ = world.run("apply", &Trouble::None).expect(0);
+        world.declare_without(PHASES[1], part);
+        let killed = world.run("apply", &Trouble::Kill(When::Action("ModifyDBInstance", 1), Moment::After));
+        assert!(killed.ran.is_none(), "{killed:?}");
+        let ended = world.run("apply", &Trouble::None).expect(0);
+        let of = ["FailoverDBCluster", "ModifyDBInstance", "RebootDBInstance"];
+        let changes = ended.carried_out.iter().map(|seen| seen.action.as_str());
+        let changes: Vec<&str> = changes.filter(|action| of.contains(action)).collect();
+        assert_eq!(changes, expected);
+    }
 }
 
 /// A page of a gateway in place of what is asked for, however often: it says nothing about what there is.
