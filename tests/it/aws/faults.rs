@@ -147,10 +147,8 @@ fn of_every_call() {
     let clouds = [Cloud::start(), Cloud::start()];
     let worlds: Vec<World> =
         REGIONS.into_iter().enumerate().map(|(at, region)| World::new(&clouds[at % 2], region)).collect();
-    let begun = std::time::Instant::now();
     let expected = worlds[0].undisturbed();
     let work: Vec<Work> = expected.iter().map(|phase| Work::new(&phase.calls)).collect();
-    eprintln!("{:?}", work.iter().map(|w| (w.changes.len(), w.reads.len())).collect::<Vec<_>>());
     let planned: usize = work.iter().map(|work| work.changes.len() + work.reads.len()).sum();
     let plan = Plan { expected, work: Mutex::new(work), struck: Mutex::default(), missed: Mutex::default() };
     thread::scope(|scope| {
@@ -159,7 +157,6 @@ fn of_every_call() {
         }
     });
     let (struck, missed) = (plan.struck.into_inner().unwrap(), plan.missed.into_inner().unwrap());
-    eprintln!("{} {} {} {:?} {:?}", planned, struck.len(), missed.len(), missed, begun.elapsed());
     // How often states are asked for while something is waited for differs; and who is the writer at the end of a
     // phase that was disturbed.
     let may_be_missed = ["DescribeDBClusters", "DescribeDBInstances", "FailoverDBCluster"];
