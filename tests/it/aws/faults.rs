@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::world::{Cloud, Ended, PHASES, REGIONS, Trouble, Undisturbed, World};
-use crate::support::fault_proxy::{Fault, Seen, When};
+use crate::support::fault_proxy::{Fault, Moment, Seen, When};
 
 const KINDS: [Fault; 10] = [
     Fault::Throttled,
@@ -147,10 +147,8 @@ fn of_every_call() {
     let clouds = [Cloud::start(), Cloud::start()];
     let worlds: Vec<World> =
         REGIONS.into_iter().enumerate().map(|(at, region)| World::new(&clouds[at % 2], region)).collect();
-    let begun = std::time::Instant::now();
     let expected = worlds[0].undisturbed();
     let work: Vec<Work> = expected.iter().map(|phase| Work::new(&phase.calls)).collect();
-    eprintln!("{:?}", work.iter().map(|w| (w.changes.len(), w.reads.len())).collect::<Vec<_>>());
     let planned: usize = work.iter().map(|work| work.changes.len() + work.reads.len()).sum();
     let plan = Plan { expected, work: Mutex::new(work), struck: Mutex::default(), missed: Mutex::default() };
     thread::scope(|scope| {
@@ -159,7 +157,6 @@ fn of_every_call() {
         }
     });
     let (struck, missed) = (plan.struck.into_inner().unwrap(), plan.missed.into_inner().unwrap());
-    eprintln!("{} {} {} {:?} {:?}", planned, struck.len(), missed.len(), missed, begun.elapsed());
     // How often states are asked for while something is waited for differs; and who is the writer at the end of a
     // phase that was disturbed.
     let may_be_missed = ["DescribeDBClusters", "DescribeDBInstances", "FailoverDBCluster"];
@@ -193,6 +190,29 @@ fn instances_wait_for_each_other() {
         "{said}"
     );
     let _ = world.run("apply", &Trouble::None).expect(0);
+}
+
+/// A run that was killed has left the reader while it restarts: it is back before the writer hands over to it.
+#[test]
+fn somebody_is_always_there() {
+    let clouds = [Cloud::slow(8), Cloud::slow(8)];
+    let in_place: &[&str] = &["FailoverDBCluster", "ModifyDBInstance"];
+    let restarted: &[&str] =
+        &["RebootDBInstance", "FailoverDBCluster", "ModifyDBInstance", "RebootDBInstance"];
+    let cases = [(", max_connections: 500", in_place), ("no such part", restarted)];
+    for (cloud, (part, expected)) in clouds.iter().zip(cases) {
+        let world = World::new(cloud, REGIONS[0]);
+        world.declare(PHASES[0]);
+        let _ = world.run("apply", &Trouble::None).expect(0);
+        world.declare_without(PHASES[1], part);
+        let killed = world.run("apply", &Trouble::Kill(When::Action("ModifyDBInstance", 1), Moment::After));
+        assert!(killed.ran.is_none(), "{killed:?}");
+        let ended = world.run("apply", &Trouble::None).expect(0);
+        let of = ["FailoverDBCluster", "ModifyDBInstance", "RebootDBInstance"];
+        let changes = ended.carried_out.iter().map(|seen| seen.action.as_str());
+        let changes: Vec<&str> = changes.filter(|action| of.contains(action)).collect();
+        assert_eq!(changes, expected);
+    }
 }
 
 /// A page of a gateway in place of what is asked for, however often: it says nothing about what there is.

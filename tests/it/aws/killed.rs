@@ -45,7 +45,6 @@ fn one_call_later_each_time() {
             chains.map(|(world, moment)| scope.spawn(move || chain(world, expected, moment))).collect();
         chains.into_iter().map(|chain| chain.join().unwrap()).sum()
     });
-    eprintln!("{kills} kills");
     assert!(kills > 150, "{kills}");
 }
 
@@ -108,7 +107,6 @@ fn the_next_run_finishes() {
     });
     // Who the writer is when all is destroyed differs.
     let mut missed = missed.into_inner().unwrap();
-    eprintln!("{planned} kills");
     missed.retain(|action| action != "FailoverDBCluster");
     assert!(missed.is_empty() && planned > 50, "{missed:?} of {planned}");
 }

@@ -142,14 +142,13 @@ impl Cloud {
 }
 
 pub(super) struct World {
-    pub(super) proxy: FaultProxy,
+    proxy: FaultProxy,
     folder: tempfile::TempDir,
     pub(super) environment: String,
-    pub(super) region: &'static str,
+    region: &'static str,
     looker: Arc<Mutex<Looker>>,
     targets: Vec<&'static str>,
-    /// Names that lead to this machine are looked up here; for worlds with a Postgres.
-    pub(super) head: String,
+    head: String,
 }
 
 impl World {
@@ -247,17 +246,14 @@ impl World {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         });
-        assert_eq!(ran.is_none(), self.killed(trouble, &victim), "{verb} ended by another signal");
+        let killed = matches!(trouble, Trouble::Kill(..)) && victim.lock().unwrap().is_none();
+        assert_eq!(ran.is_none(), killed, "{verb} ended by another signal");
         Ended {
             ran,
             calls: self.proxy.calls(),
             struck: self.proxy.struck(),
             carried_out: self.proxy.carried_out(),
         }
-    }
-
-    fn killed(&self, trouble: &Trouble, victim: &Mutex<Option<Pid>>) -> bool {
-        matches!(trouble, Trouble::Kill(..)) && victim.lock().unwrap().is_none()
     }
 
     pub(super) fn look(&self) -> Looked {

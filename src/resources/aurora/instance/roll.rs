@@ -187,8 +187,17 @@ impl Aws<ReadWrite> {
         }
         if old.waits_for_restart && !new.waits_for_restart {
             progress("restarting");
-            let call = async || self.reboot_instance(identifier).await;
-            self.patiently(progress, call, is_busy, |_| false).await?;
+            let mut tries = 0;
+            loop {
+                match self.reboot_instance(identifier).await {
+                    // It may take as long as a change of the class that an earlier run began.
+                    Err(error) if is_busy(&error) && tries < 5 => {
+                        tries += 1;
+                        self.instance_at_rest(identifier, &[], progress).await?;
+                    }
+                    other => break other?,
+                }
+            }
             self.instance_at_rest(identifier, &[], progress).await?;
         }
         Ok(())

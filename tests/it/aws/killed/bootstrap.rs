@@ -37,7 +37,9 @@ impl Server {
         let cluster = format!("{}-main", world.environment);
         let hosts = [writer_endpoint, reader_endpoint].map(|host| host(ACCOUNT, region, &cluster));
         let verifier = Verifier::start(region);
-        hosts.iter().for_each(|host| verifier.allow_endpoint(host, 5432));
+        for host in &hosts {
+            verifier.allow_endpoint(host, 5432);
+        }
         verifier.know(ACCESS_KEY, SECRET_KEY, None);
         let stand_in = StandIn::start(&stand_in::Options {
             hosts: &hosts,

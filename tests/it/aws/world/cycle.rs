@@ -93,6 +93,11 @@ impl World {
         self.write(&format!("{HEAD}{}", phase.yaml.trim_start_matches('\n')));
     }
 
+    /// Without one line's part.
+    pub(in crate::aws) fn declare_without(&self, phase: Phase, part: &str) {
+        self.write(&format!("{HEAD}{}", phase.yaml.trim_start_matches('\n')).replace(part, ""));
+    }
+
     /// The whole cycle without disturbance.
     #[track_caller]
     pub(in crate::aws) fn undisturbed(&self) -> Vec<Undisturbed> {
