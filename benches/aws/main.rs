@@ -62,11 +62,19 @@ fn main() {
     let made = infra(&emulator, folder.path(), &[&["apply", "--auto-approve", "-q"][..], &targets].concat());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     emulator.settings(&json!({"delay_ms": DELAY}));
+    println!(
+        "{SERVICES} services, {CLUSTERS} clusters of 4 instances, every answer {DELAY} ms late, {runs} runs"
+    );
+    measure("nothing to change", &emulator, folder.path(), &targets, runs);
+    measure("all inside of the clusters still to be made", &emulator, folder.path(), &["--summary"], runs);
+}
+
+fn measure(what: &str, emulator: &Emulator, folder: &Path, arguments: &[&str], runs: usize) {
     let (mut plans, mut chains, mut ratios, mut calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for run in 0..=runs {
         emulator.reset_calls();
         let begun = Instant::now();
-        let plan = infra(&emulator, folder.path(), &["plan", "--summary"]);
+        let plan = infra(emulator, folder, &[&["plan"], arguments].concat());
         let took = begun.elapsed().as_secs_f64();
         assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stderr));
         let made = emulator.calls().len();
@@ -79,16 +87,8 @@ fn main() {
             calls.push(made);
         }
     }
-    println!(
-        "plan of {SERVICES} services and {CLUSTERS} clusters of 4 instances, every answer {DELAY} ms late, {runs} runs:"
-    );
-    println!(
-        "infra {}, the chain {}, ratio {}",
-        shown(&mut plans, " s"),
-        shown(&mut chains, " s"),
-        shown(&mut ratios, "")
-    );
-    println!("calls of each plan: {calls:?}");
+    let [plan, chain] = [&mut plans, &mut chains].map(|figures| shown(figures, " s"));
+    println!("{what}: infra {plan}, the chain {chain}, ratio {}; calls {calls:?}", shown(&mut ratios, ""));
 }
 
 fn yaml() -> String {

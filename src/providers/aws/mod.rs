@@ -23,7 +23,7 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{ReadOnly, ReadWrite};
 
-/// How often AWS is asked while something is being waited for, unless `INFRA_POLL_INTERVAL` says otherwise.
+/// How often AWS is asked while something is being waited for, unless `INFRA_POLL_MILLISECONDS` says otherwise.
 pub const POLL: Duration = Duration::from_secs(10);
 
 /// A client of one account. `Aws<ReadOnly>` has no method that writes.
