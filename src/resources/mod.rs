@@ -178,7 +178,10 @@ pub fn effects(action: &Action<Any>, known: &Known) -> Vec<String> {
     let resource = action.wanted().or(action.existing());
     let dialect = |cluster| server(known, cluster).map_or(Dialect { major: 16 }, |server| server.dialect);
     match resource.and_then(Any::cluster).map(dialect).and_then(|dialect| Any::script(action, dialect)) {
-        Some(script) => script.statements().map(str::to_owned).collect(),
+        Some(script) => {
+            let first = aurora::before_drop::effect(action, known);
+            first.into_iter().chain(script.statements().map(str::to_owned)).collect()
+        }
         None => Any::effects(action),
     }
 }
@@ -206,6 +209,13 @@ impl Write<Any> for Live<ReadWrite> {
             let missing = || Written::Failed(Box::new(NoServer(cluster.to_owned())));
             return steps.iter().map(|_| missing()).collect();
         };
+        let saved =
+            aurora::before_drop::snapshot(self.aws.as_ref(), &self.environment, cluster, steps, context);
+        if let Err(error) = saved.await {
+            let mut error = Some(error);
+            let ending = |_| error.take().map_or(Written::RolledBack, Written::Failed);
+            return steps.iter().map(ending).collect();
+        }
         let tasks: Vec<Task> = (steps.iter())
             .map(|(_, action)| Task { script: Any::script(action, server.dialect).unwrap_or_default() })
             .collect();

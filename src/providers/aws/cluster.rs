@@ -6,7 +6,7 @@ use aws_sdk_rds::types::{
 };
 
 use super::{
-    Aws, AwsError,
+    Aws, AwsError, LIMIT,
     estate::{Capacity, ClusterSpec, ENGINE},
 };
 use crate::{
@@ -192,6 +192,49 @@ impl Aws<ReadWrite> {
             .delete_automated_backups(!keep_backups);
         call.send().await.map_err(|error| AwsError::of("rds:DeleteDBCluster", error))?;
         Ok(())
+    }
+
+    /// Takes a snapshot, and waits until it can be restored from.
+    pub async fn snapshot_cluster(
+        &self,
+        cluster: &str,
+        name: &str,
+        marks: &std::collections::BTreeMap<String, String>,
+        progress: &dyn Fn(&str),
+    ) -> Result<(), AwsError> {
+        let rds = &self.clients.rds;
+        let call = rds.create_db_cluster_snapshot().db_cluster_identifier(cluster);
+        let call = call.db_cluster_snapshot_identifier(name).set_tags(some(tags(marks)));
+        match call.send().await.map_err(|error| AwsError::of("rds:CreateDBClusterSnapshot", error)) {
+            // The answer to an earlier attempt at this very call was lost: the name is of this moment.
+            Err(error) if error.is(&["DBClusterSnapshotAlreadyExistsFault"]) => {}
+            other => {
+                other?;
+            }
+        }
+        let begun = tokio::time::Instant::now();
+        loop {
+            let call = rds.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name);
+            let answer = call.send().await;
+            let answer = answer.map_err(|error| AwsError::of("rds:DescribeDBClusterSnapshots", error))?;
+            let found = answer.db_cluster_snapshots().first().and_then(|snapshot| snapshot.status());
+            let state = found.unwrap_or("not visible yet").to_owned();
+            let what = || format!("snapshot {name}");
+            match state.as_str() {
+                "available" => return Ok(()),
+                "failed" => return Err(AwsError::Unfit { what: what(), why: "it failed".into() }),
+                _ if begun.elapsed() > LIMIT => {
+                    return Err(AwsError::TimedOut {
+                        what: what(),
+                        wanted: "available",
+                        limit: LIMIT,
+                        state,
+                    });
+                }
+                _ => progress(&format!("{} is {state}", what())),
+            }
+            tokio::time::sleep(self.poll).await;
+        }
     }
 
     /// The password that AWS made for a master and keeps.

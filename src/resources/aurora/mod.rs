@@ -1,6 +1,7 @@
 //! What Aurora clusters are made of: groups, the cluster, its instances, its autoscaling, and our logins in it.
 
 pub mod autoscaling;
+pub(super) mod before_drop;
 pub mod cluster;
 pub mod instance;
 pub mod logins;

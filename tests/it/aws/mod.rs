@@ -11,6 +11,7 @@ mod iam;
 mod killed;
 mod login;
 mod many;
+mod removal;
 mod scheduled;
 mod served;
 mod server;
