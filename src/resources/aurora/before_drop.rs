@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Whether data goes with a step.
-fn drops(action: &Action<Any>) -> bool {
+pub(in crate::resources) fn drops(action: &Action<Any>) -> bool {
     matches!(action, Action::Delete { old } if matches!(old.removal(), Removal::Declared(_)))
 }
 
