@@ -191,10 +191,3 @@ fn completion_and_schema_are_printed() {
     let schema: serde_json::Value = serde_json::from_str(&bare(&["schema"]).expect(0).stdout).unwrap();
     assert!(schema["properties"]["services"].is_object());
 }
-
-#[test]
-fn aws_environments_are_valid_but_not_yet_planned() {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let ran = bare(&["-chdir", root, "plan", "-e", "prod"]).expect(1);
-    assert!(ran.stderr.contains("not yet plan"), "{}", ran.stderr);
-}
