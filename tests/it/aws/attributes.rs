@@ -37,7 +37,10 @@ pub(super) fn environment(lines: &str) -> String {
 }
 
 fn there_and_back(cases: &[Case]) {
-    let account = Account::without_postgres();
+    there_and_back_in(&Account::without_postgres(), cases);
+}
+
+fn there_and_back_in(account: &Account, cases: &[Case]) {
     for (before, after, expected) in cases {
         account.write(&environment(before));
         account.apply();
@@ -170,4 +173,32 @@ fn readers() {
     assert_eq!(account.changes(), expected.map(|(address, action)| (address.to_owned(), action.to_owned())));
     account.infra(&["apply", "--auto-approve", "--allow-destroy=all"]).expect(0);
     account.settled();
+}
+
+/// The role that writes the measurements has to be there.
+#[test]
+fn of_monitoring() {
+    let mut account = Account::with_principals();
+    account.targets = vec!["aurora_*"];
+    there_and_back_in(
+        &account,
+        &[(
+            "monitoring: null",
+            "monitoring: {interval: 60, role_arn: \"arn:aws:iam::111122223333:role/engineering/esi\"}",
+            &[
+                (FIRST, &["monitoring_interval", "monitoring_role"]),
+                (SECOND, &["monitoring_interval", "monitoring_role"]),
+            ],
+        )],
+    );
+}
+
+/// In a group of the instances' own, from the start.
+#[test]
+fn of_instance_parameters() {
+    there_and_back(&[(
+        "instance_parameters: {log_min_duration_statement: 500}",
+        "instance_parameters: {log_min_duration_statement: 250}",
+        &[("aurora_parameter_group.main/pg16-instances", &["parameters"])],
+    )]);
 }
