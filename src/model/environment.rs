@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration::Duration;
+use super::{
+    duration::Duration,
+    names::{NameTemplates, ServiceNames},
+};
 
 mod cluster;
 
@@ -35,6 +38,12 @@ pub struct Environment {
     /// What developer groups may do, unless the group says otherwise.
     #[serde(default)]
     pub developers: Access,
+    /// How Postgres roles, databases and schemas are named, where it is not as `infra` would.
+    #[serde(default, skip_serializing_if = "NameTemplates::is_default")]
+    pub names: NameTemplates,
+    /// Most connections of logins, where it is not as `infra` would.
+    #[serde(default, skip_serializing_if = "ConnectionLimits::is_default")]
+    pub connection_limits: ConnectionLimits,
     /// How services on Kubernetes become IAM roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
@@ -93,6 +102,7 @@ pub struct Aws {
     /// The twelve digits of the account; any other account is refused.
     #[schemars(regex(pattern = "^[0-9]{12}$"))]
     pub account: String,
+    /// Region of everything but IAM, which has none.
     pub region: String,
     /// Profile of the AWS configuration files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,6 +193,93 @@ pub struct MongoCluster {
     /// Host of the virtual machine by member (`host:port`). Default: the member's host name without the port.
     #[serde(default)]
     pub vm_hosts: BTreeMap<String, String>,
+    /// How services and people prove who they are. Default on AWS: `scram`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<MongoAuthentication>,
+}
+
+/// How users of a replica set prove who they are: exactly one of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MongoAuthentication {
+    /// By passwords that are made by AWS, and lie in AWS Secrets Manager and nowhere else.
+    Scram(MongoScram),
+    /// By certificates that somebody else gives out.
+    X509(MongoX509),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MongoScram {
+    /// What the names of the secrets begin with. Default `infra/<environment>/mongo/<cluster>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[A-Za-z0-9+=.@_-]+(/[A-Za-z0-9+=.@_-]+)*$"), length(max = 400))]
+    pub secret_prefix: Option<String>,
+    /// Key of KMS for the secrets: alias, id or ARN. Without it the account's own key for Secrets Manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MongoX509 {
+    /// Subject of a user's certificate as MongoDB writes it (RFC 2253, the common name first), such as
+    /// `CN={name},OU=apps,O=acme`. `{name}` is filled in: `svc_<service>`, `dev_<person>`, `infra_backup`.
+    pub subject: String,
+}
+
+/// Most connections of logins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// Of a service's `app` and `reader` each. Default 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ConnectionLimit>,
+    /// Of a service's `migrator`. Default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrator: Option<ConnectionLimit>,
+    /// Of a person. Default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<ConnectionLimit>,
+}
+
+impl ConnectionLimits {
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A number, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ConnectionLimit {
+    None(NoLimit),
+    Most(#[schemars(range(min = 1, max = 10000))] u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLimit {
+    None,
+}
+
+impl ConnectionLimit {
+    /// As Postgres counts: -1 is none.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::None(NoLimit::None) => -1,
+            Self::Most(most) => i32::try_from(most).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// The other way round, for what can be declared.
+    pub fn of(number: i32) -> Option<Self> {
+        match u32::try_from(number) {
+            Ok(most @ 1..=10_000) => Some(Self::Most(most)),
+            Err(_) if number == -1 => Some(Self::None(NoLimit::None)),
+            _ => None,
+        }
+    }
 }
 
 /// A service.
@@ -199,16 +296,18 @@ pub struct Service {
     /// Postgres extensions it needs.
     #[serde(default)]
     pub extensions: Vec<String>,
-    /// Most connections of each of its logins. Default 50.
+    /// Most connections of `app` and of `reader`, or `none`. Default: what `connection_limits` says, and 50 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub connection_limit: Option<u32>,
+    pub connection_limit: Option<ConnectionLimit>,
     /// Postgres settings of its sessions.
     #[serde(default)]
     pub settings: BTreeMap<String, Scalar>,
     /// Name of one of `mongo_clusters` on which it also gets a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mongo: Option<String>,
+    /// Names that do not follow the environment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<ServiceNames>,
 }
 
 /// A person who may log in. On AWS exactly one of `principal` and `sso`.
@@ -293,20 +392,28 @@ pub struct MongoBackup {
     /// A member further behind the primary than this is not snapshotted.
     #[serde(default = "thirty_seconds")]
     pub max_lag: Duration,
+    /// Also when writes with `w: majority` wait until the unlock, as with a primary, a secondary and an arbiter.
+    #[serde(default)]
+    pub allow_degraded: bool,
 }
 
 /// How many snapshots are kept; a snapshot stays when any of these keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
+    /// The newest so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<u32>,
+    /// The newest of each of the last so many hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly: Option<u32>,
+    /// The newest of each of the last so many days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily: Option<u32>,
+    /// The newest of each of the last so many weeks (ISO).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weekly: Option<u32>,
+    /// The newest of each of the last so many months (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly: Option<u32>,
 }
@@ -315,6 +422,7 @@ pub struct Keep {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Removed {
+    /// Services that have left `services`.
     #[serde(default)]
     pub services: BTreeMap<String, RemovedService>,
 }
@@ -322,10 +430,14 @@ pub struct Removed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemovedService {
+    /// `keep` shuts and renames the database, and declaring the service again restores it; `drop` drops it for good.
     pub data: RemovedData,
     /// The cluster it lived on; may be left out when there is one only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The names it had, where they did not follow the environment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<ServiceNames>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -41,7 +41,8 @@ pub mod tag {
     }
 }
 
-/// `infra:managed;env=test;service=orders;protect`. Names hold no `;` and no `=`, which `config` checks.
+/// `infra:managed;env=test;service=orders;protect`. Names hold no `;` and no `=`, which `config` checks. What a person has
+/// written stands on the lines behind it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     pub environment: String,
@@ -51,6 +52,8 @@ pub struct Mark {
     pub retired: bool,
     /// It must not be destroyed without being named, whatever the YAML says by then.
     pub protect: bool,
+    /// What somebody has written there besides; it stands on the lines behind the mark, and stays.
+    pub note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +63,8 @@ pub enum Subject {
     Shared(String),
     Group(String),
     Person(String),
+    /// What `infra` itself needs, such as the user that takes backups.
+    Infra(String),
 }
 
 impl Subject {
@@ -69,6 +74,7 @@ impl Subject {
             Self::Shared(name) => ("shared", name),
             Self::Group(name) => ("group", name),
             Self::Person(name) => ("person", name),
+            Self::Infra(name) => ("infra", name),
         }
     }
 
@@ -79,6 +85,7 @@ impl Subject {
             "shared" => Some(Self::Shared(name)),
             "group" => Some(Self::Group(name)),
             "person" => Some(Self::Person(name)),
+            "infra" => Some(Self::Infra(name)),
             _ => None,
         }
     }
@@ -89,7 +96,10 @@ impl fmt::Display for Mark {
         let state = if self.retired { "retired" } else { "managed" };
         let (key, name) = self.subject.parts();
         write!(f, "infra:{state};env={};{key}={name}", self.environment)?;
-        if self.protect { f.write_str(";protect") } else { Ok(()) }
+        if self.protect {
+            f.write_str(";protect")?;
+        }
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }
 
@@ -102,6 +112,10 @@ impl FromStr for Mark {
     type Err = NoMark;
 
     fn from_str(text: &str) -> Result<Self, NoMark> {
+        let (text, note) = match text.split_once('\n') {
+            Some((mark, note)) => (mark, Some(note.to_owned())),
+            None => (text, None),
+        };
         let mut parts = text.split(';');
         let retired = match parts.next() {
             Some("infra:managed") => false,
@@ -117,7 +131,7 @@ impl FromStr for Mark {
             }
         }
         match (environment, subject) {
-            (Some(environment), Some(subject)) => Ok(Self { environment, subject, retired, protect }),
+            (Some(environment), Some(subject)) => Ok(Self { environment, subject, retired, protect, note }),
             _ => Err(NoMark),
         }
     }
@@ -145,9 +159,14 @@ mod tests {
             "infra:managed;env=test;service=orders",
             "infra:retired;env=test;service=orders;protect",
             "infra:managed;env=prod;person=ana;protect",
+            "infra:managed;env=prod;infra=backup",
+            "infra:managed;env=prod;service=orders\nAsk ana;service=billing;protect\nor boris",
         ] {
             assert_eq!(text.parse::<Mark>().unwrap().to_string(), text);
         }
+        let noted: Mark =
+            "infra:managed;env=prod;service=orders\nAsk ana;service=billing;protect".parse().unwrap();
+        assert_eq!((noted.subject, noted.protect), (Subject::Service("orders".into()), false));
         for foreign in
             ["", "orders", "infra:managed", "infra:managed;env=test", "infra:other;env=a;service=b"]
         {

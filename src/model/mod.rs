@@ -1,13 +1,18 @@
 //! Names of things and what an environment declares. No I/O, and nothing above is known here.
 
 pub mod access;
+pub mod access_matrix;
 pub mod address;
 pub mod duration;
 pub mod environment;
 pub mod mark;
+pub mod mongo_uri;
 pub mod names;
+pub mod percent;
+pub mod picture;
 pub mod policy;
 pub mod secret;
+pub mod service_output;
 pub mod version;
 
 pub use address::Address;

@@ -41,8 +41,10 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1150, max = 65535))]
     pub port: Option<u16>,
+    /// Subnets in two or more availability zones.
     #[serde(default)]
     pub subnets: Vec<String>,
+    /// Security groups, which decide who reaches the port.
     #[serde(default)]
     pub security_groups: Vec<String>,
     /// Key id, alias or ARN. Without it: the account's key for RDS. Storage is always encrypted.
@@ -64,6 +66,7 @@ pub struct Cluster {
     /// Logs that go to CloudWatch. Default `[iam-db-auth-error]`: who was refused, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_exports: Option<BTreeSet<LogExport>>,
+    /// Performance Insights; `{}` is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance_insights: Option<PerformanceInsights>,
     /// CloudWatch Database Insights. `advanced` needs Performance Insights of 465 days or more.
@@ -117,8 +120,10 @@ pub struct Cluster {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serverless {
+    /// Fewest capacity units.
     #[schemars(range(min = 0.0, max = 256.0))]
     pub min: f64,
+    /// Most capacity units.
     #[schemars(range(min = 1.0, max = 256.0))]
     pub max: f64,
     /// Idle time after which it stands still; only with `min: 0`. Default 5m.
@@ -251,6 +256,7 @@ impl Scalar {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
+    /// What is checked of the server's certificate. `disable` is for loopback only.
     #[serde(default)]
     pub tls: Tls,
     /// Certificate authorities in PEM; without it the bundled ones of RDS.

@@ -79,7 +79,7 @@ pub type Conditions = BTreeMap<Word, BTreeMap<Word, BTreeSet<String>>>;
 
 /// Words of documents that we write. However somebody else spells them they are shown like this, so that no plan shows a
 /// change that is none.
-const SPELLINGS: [&str; 7] = [
+const SPELLINGS: [&str; 10] = [
     "rds-db:connect",
     "sts:AssumeRole",
     "sts:AssumeRoleWithWebIdentity",
@@ -87,6 +87,9 @@ const SPELLINGS: [&str; 7] = [
     "StringEquals",
     "StringLike",
     "aws:userid",
+    "kms:Decrypt",
+    "kms:ViaService",
+    "secretsmanager:GetSecretValue",
 ];
 
 /// A word whose case means nothing to IAM: an action, an operator, the key of a condition.

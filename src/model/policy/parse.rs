@@ -12,6 +12,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::{Conditions, Document, Json, Principals, Statement, Word};
+use crate::model::percent;
 
 /// Documents without one are of this version, in which `${...}` is no variable.
 const OLD_VERSION: &str = "2008-10-17";
@@ -27,20 +28,7 @@ pub fn decoded(text: &str) -> String {
     if text.contains(['{', '"', ' ']) {
         return text.to_owned();
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
-            return text.to_owned();
-        };
-        bytes.extend(u8::try_from(high * 16 + low).ok());
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    percent::decode(text).unwrap_or_else(|_| text.to_owned())
 }
 
 /// JSON in which a key twice is an error: readers differ in which of the two they take.
