@@ -12,6 +12,7 @@
 mod check;
 mod document;
 mod folder;
+mod format;
 mod merge;
 mod parse;
 mod problem;
@@ -26,9 +27,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::json;
 
+pub(crate) use self::problem::{did_you_mean, near};
 pub use self::{
-    check::limits,
+    check::{limits, naming},
     document::Document,
+    format::{NotFormatted, format},
     problem::{Invalid, Problem},
     source::Place,
 };

@@ -52,7 +52,7 @@ pub(crate) struct Pattern {
 }
 
 /// The patterns of the schema in words. The schema has no place for them: `description` is about the meaning of a key.
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 9] = [
     ("^[0-9]{12}$", "the twelve digits of an AWS account, in quotes: \"111122223333\""),
     ("^[0-9]+(\\.[0-9]+)*$", "a version or its beginning, in quotes: \"16\" or \"16.4\""),
     (
@@ -75,6 +75,10 @@ const WORDS: [(&str, &str); 8] = [
     (
         "^[A-Za-z0-9_+=,.@-]{2,64}$",
         "a session name: 2 to 64 letters, digits and `_+=,.@-`, such as ana@acme.example",
+    ),
+    (
+        "^[A-Za-z0-9+=.@_-]+(/[A-Za-z0-9+=.@_-]+)*$",
+        "the beginning of names of secrets: letters, digits and `+=.@_-`, with `/` in between",
     ),
 ];
 

@@ -7,7 +7,10 @@ mod aurora;
 mod backups;
 mod clusters;
 pub mod limits;
+mod mongo;
+mod mongo_authentication;
 mod names;
+pub mod naming;
 mod people;
 mod platform;
 mod protect;
@@ -67,6 +70,7 @@ impl Names {
 pub(crate) fn all(facts: &Facts<'_>, problems: &mut Problems) {
     platform::check(facts, problems);
     names::check(facts, problems);
+    naming::check(facts, problems);
     references::check(facts, problems);
     services::check(facts, problems);
     people::check(facts, problems);
@@ -75,6 +79,8 @@ pub(crate) fn all(facts: &Facts<'_>, problems: &mut Problems) {
         aurora::check(facts, problems);
     }
     backups::check(facts, problems);
+    mongo::check(facts, problems);
+    mongo_authentication::check(facts, problems);
     if facts.environment.protect {
         protect::check(facts, problems);
     }

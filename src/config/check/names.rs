@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Databases and roles that every cluster has already, or that `infra` itself makes.
-const TAKEN: [(&str, &str); 6] = [
+pub(super) const TAKEN: [(&str, &str); 6] = [
     ("postgres", "every Postgres has a database of this name"),
     ("template0", "every Postgres has a database of this name"),
     ("template1", "every Postgres has a database of this name"),
@@ -26,7 +26,7 @@ const TAKEN: [(&str, &str); 6] = [
 ];
 
 /// Names that a schema cannot have; only where services share a database.
-const TAKEN_SCHEMAS: [(&str, &str); 3] = [
+pub(super) const TAKEN_SCHEMAS: [(&str, &str); 3] = [
     ("public", "every database has a schema of this name"),
     ("information_schema", "every database has a schema of this name"),
     ("shared", "the database that the services share has this name"),
