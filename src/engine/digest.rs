@@ -40,13 +40,15 @@ impl fmt::Display for Digest {
 }
 
 /// Covers the environment's name and every changing step: its address, its action, and both sides of it. Steps that
-/// keep or hold, what is unmanaged, versions, times and endpoints do not count, so that only what was approved matters.
+/// keep or hold, what is unmanaged, versions, times and endpoints do not count, so that only what was approved matters; nor
+/// does what is made and deleted as time passes.
 ///
 /// # Errors
 /// When a resource cannot be serialised; approval by digest then fails closed.
 pub fn digest<R: Resource>(environment: &str, plan: &Plan<R>) -> Result<Digest, serde_json::Error> {
     let mut changes = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.action.changes_anything()) {
+    for step in plan.steps.iter().filter(|step| step.action.changes_anything() && !step.action.time_driven())
+    {
         changes.push((step.address.as_str(), serde_json::to_value(&step.action)?));
     }
     changes.sort_by(|a, b| a.0.cmp(b.0));

@@ -24,6 +24,10 @@ pub enum Output {
     Folder,
     /// How many there are, or may be.
     Count,
+    /// Which version of a secret is the current one.
+    SecretVersion,
+    /// Why it is time for something.
+    Due,
 }
 
 impl fmt::Display for Output {
@@ -37,6 +41,8 @@ impl fmt::Display for Output {
             Self::Port => "port",
             Self::Folder => "folder",
             Self::Count => "count",
+            Self::SecretVersion => "version of the secret",
+            Self::Due => "time",
         })
     }
 }

@@ -24,7 +24,7 @@ pub use guard::{Finding, Limits, guard};
 pub use late::{Awaited, Known, Late, Output, Outputs};
 pub use order::Cycle;
 pub use plan::{Action, Hold, Plan, Step, plan};
-pub use select::{Selection, UnknownTarget, select};
+pub use select::{Selection, UnknownTarget, matches, select};
 
 use crate::model::Address;
 
@@ -55,6 +55,17 @@ pub trait Resource: Clone + PartialEq + Debug + Serialize {
     /// What is to be known of it as it is found, although no plan changes it: something scheduled, a restart that is due.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Why it is to be made or to go, where that is more than that it is declared or not. For people.
+    fn reason(&self) -> Option<String> {
+        None
+    }
+
+    /// Made and deleted as time passes, by what a policy says: nothing of it is approved one by one, so it is no part of the
+    /// digest and no matter for the guards. What goes does so after what it depends on is made.
+    fn time_driven(&self) -> bool {
+        false
     }
 
     /// How `before` may become `self`. Asked only when they differ.
@@ -101,11 +112,14 @@ pub struct Desired<R> {
     pub resources: BTreeMap<Address, R>,
     /// What was removed on purpose: it may be deleted though it bears data.
     pub removed: BTreeSet<Address>,
+    /// Parents that must be readable for a plan to tell the whole story, be anything declared on them or not.
+    #[serde(default)]
+    pub looked_at: BTreeSet<Address>,
 }
 
 impl<R> Default for Desired<R> {
     fn default() -> Self {
-        Self { resources: BTreeMap::new(), removed: BTreeSet::new() }
+        Self { resources: BTreeMap::new(), removed: BTreeSet::new(), looked_at: BTreeSet::new() }
     }
 }
 

@@ -54,6 +54,14 @@ impl<R> Action<R> {
         }
     }
 
+    /// Whether time decides on it, and nobody by name.
+    pub fn time_driven(&self) -> bool
+    where
+        R: Resource,
+    {
+        self.wanted().or(self.existing()).is_some_and(R::time_driven)
+    }
+
     /// What it starts from, if that exists.
     pub fn existing(&self) -> Option<&R> {
         match self {
@@ -145,7 +153,7 @@ pub struct Plan<R> {
     pub unmanaged: BTreeSet<Address>,
     /// What is to be known of things of ours, whether or not anything changes on them.
     pub notes: Vec<(Address, String)>,
-    /// How many resources exist and are ours; the measure for mass-change guards.
+    /// How many resources exist and are ours, but for those that time decides on; the measure for mass-change guards.
     pub existing: usize,
     /// What reading has told of values that cross resources.
     #[serde(skip)]
@@ -191,6 +199,7 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
         decided.insert(address, action);
     }
     let implied = decide_removals(desired, world, &mut decided);
+    hold_unseen(desired, world, &mut decided);
 
     let (steps, order) = waits_for(desired, world, &decided, &implied)?;
     let steps = in_order(order, steps, world, decided);
@@ -206,7 +215,7 @@ pub fn plan<R: Resource>(desired: &Desired<R>, world: &World<R>) -> Result<Plan<
                 found.resource.notes().into_iter().map(move |note| (address.clone(), note))
             })
             .collect(),
-        existing: world.found.values().filter(|found| found.owned).count(),
+        existing: world.found.values().filter(|found| found.owned && !found.resource.time_driven()).count(),
         known,
     })
 }
@@ -308,6 +317,20 @@ fn decide_removals<R: Resource>(
     implied
 }
 
+/// Where nothing is declared on a parent that could not be read, what is to go from it would go unsaid.
+fn hold_unseen<R>(desired: &Desired<R>, world: &World<R>, decided: &mut BTreeMap<Address, Action<R>>) {
+    for parent in &desired.looked_at {
+        let Some(why) = world.unreadable.get(parent) else { continue };
+        let said = decided.values().any(|action| {
+            matches!(action, Action::Hold { why: Hold::Unreadable { parent: held, .. } } if held == parent)
+        });
+        if !said {
+            let why = Hold::Unreadable { parent: parent.clone(), why: why.clone() };
+            decided.insert(parent.clone(), Action::Hold { why });
+        }
+    }
+}
+
 type WaitsFor = BTreeMap<Address, BTreeSet<Address>>;
 
 /// A child is made after its parent and removed before it; what lets go of a parent does so before that goes.
@@ -334,6 +357,14 @@ fn waits_for<R: Resource>(
             if deleted(address) && matches!(decided.get(&parent), Some(Action::Replace { .. })) {
                 replaced.push((parent, address.clone()));
             }
+        }
+        // What time takes away goes when its successor is there.
+        if deleted(address)
+            && let Some(old) = old.filter(|old| old.time_driven())
+        {
+            let successors =
+                old.depends_on().into_iter().filter(|parent| decided.contains_key(parent) && !goes(parent));
+            waits_for.entry(address.clone()).or_default().extend(successors);
         }
         if !goes(address) {
             for parent in new.or(old).into_iter().flat_map(Resource::depends_on) {

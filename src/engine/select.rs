@@ -70,7 +70,7 @@ pub fn select<R: Clone>(plan: &Plan<R>, selection: &Selection) -> Result<(Plan<R
 }
 
 /// Whether `text` has the shape of `pattern`, in which `*` stands for any text, also none.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut last = None;

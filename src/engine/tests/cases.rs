@@ -9,7 +9,7 @@ use super::toy::{Memory, OnFailure, Toy, desired, toy, upon, world};
 use crate::{
     engine::{
         Action, Context, Desired, Digest, Event, Hold, Late, Limits, Outcome, Output, Plan, Removal,
-        Selection, Step, World, Write, Written, digest, guard, plan, select,
+        Resource, Selection, Step, Verdict, World, Write, Written, digest, guard, plan, select,
     },
     model::Address,
 };
@@ -90,6 +90,21 @@ fn holds_say_why() {
     }
     assert!(!plan(&family, &unreadable).unwrap().is_complete());
     assert!(plan(&family, &foreign).unwrap().is_complete());
+}
+
+/// What cannot be seen is said, even where nothing is declared that would be held for it; and only once.
+#[test]
+fn what_must_be_readable_is_held() {
+    let mut unreadable = World::default();
+    unreadable.unreadable.insert(toy("p"), "no route to host".into());
+    let looked_at = BTreeSet::from([toy("p"), toy("q")]);
+    let nothing = Desired { looked_at: looked_at.clone(), ..Desired::default() };
+    let why = "hold: toy.p could not be read: no route to host";
+    assert_eq!(planned(&nothing, &unreadable), [format!("p {why}")]);
+    assert!(!plan(&nothing, &unreadable).unwrap().is_complete());
+    let child = Desired { looked_at, ..desired(&[("c", upon(&["p"]))]) };
+    assert_eq!(planned(&child, &unreadable), [format!("c {why}")]);
+    assert_eq!(planned(&nothing, &World::default()), Vec::<String>::new());
 }
 
 #[test]
@@ -304,6 +319,86 @@ fn the_digest_covers_what_changes_and_nothing_else() {
     }
 }
 
+/// What no digest can be made of.
+#[derive(Clone, Debug, PartialEq)]
+struct Unspeakable;
+
+impl serde::Serialize for Unspeakable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("unspeakable"))
+    }
+}
+
+impl Resource for Unspeakable {
+    fn depends_on(&self) -> Vec<Address> {
+        Vec::new()
+    }
+
+    fn verdict(&self, _: &Self) -> Verdict {
+        Verdict::InPlace
+    }
+
+    fn removal(&self) -> Removal {
+        Removal::Delete
+    }
+}
+
+#[test]
+fn no_digest_is_an_error_and_not_an_empty_one() {
+    let desired = Desired { resources: [(toy("a"), Unspeakable)].into(), ..Desired::default() };
+    let plan = plan(&desired, &World::default()).unwrap();
+    assert_eq!(digest("prod", &plan).unwrap_err().to_string(), "unspeakable");
+}
+
+/// Made and deleted as time passes.
+fn timed(parents: &[&str]) -> Toy {
+    Toy { timed: true, ..upon(parents) }
+}
+
+#[test]
+fn what_time_decides_is_shown_but_not_approved() {
+    let declared = desired(&[("new", Toy::default())]);
+    let mut due = declared.clone();
+    due.resources.insert(toy("current"), timed(&[]));
+    let old: Vec<(String, Toy)> =
+        (0..20).map(|index| (format!("old{index:02}"), timed(&["current"]))).collect();
+    let old: Vec<(&str, Toy)> = old.iter().map(|(name, toy)| (name.as_str(), toy.clone())).collect();
+    let (quiet, busy) = (plan(&declared, &World::default()).unwrap(), plan(&due, &world(&old)).unwrap());
+    assert_eq!(busy.steps.iter().filter(|step| step.action.changes_anything()).count(), 22);
+    assert_eq!(digest("prod", &busy).unwrap(), digest("prod", &quiet).unwrap());
+    // The same without the word of the policy has another digest, and is refused.
+    let protect = Limits { protect: true, ..Limits::default() };
+    assert!(guard(&busy, &protect).is_empty());
+    let named: Vec<(&str, Toy)> = old.iter().map(|(name, _)| (*name, upon(&["current"]))).collect();
+    let unnamed = plan(&due, &world(&named)).unwrap();
+    assert_ne!(digest("prod", &unnamed).unwrap(), digest("prod", &quiet).unwrap());
+    assert_eq!(guard(&unnamed, &protect).len(), 21);
+    // Nor do they hide a mass change among many.
+    let mut mass = World::default();
+    mass.found.extend(world(&old).found);
+    mass.found.extend(world(&[("gone", Toy::default())]).found);
+    assert_eq!(plan(&due, &mass).unwrap().existing, 1);
+}
+
+#[test]
+fn what_time_takes_away_goes_after_its_successor_is_made() {
+    let due = desired(&[("current", timed(&[]))]);
+    let there = world(&[("a-old", timed(&["current"]))]);
+    let both = plan(&due, &there).unwrap();
+    assert_eq!(words(&both), ["current create", "a-old delete"]);
+    let mut memory = Memory::new(there.clone());
+    memory.failing.insert(toy("current"));
+    let summary = memory.apply(&both, 10);
+    assert!(
+        matches!(&summary.outcomes[&toy("a-old")], Outcome::Skipped { because } if *because == toy("current"))
+    );
+    assert!(memory.world.borrow().found.contains_key(&toy("a-old")), "a failure deletes nothing");
+    // Where the successor is there already, nothing is waited for.
+    let there = world(&[("a-old", timed(&["current"])), ("current", timed(&[]))]);
+    assert_eq!(planned(&due, &there), ["current keep", "a-old delete"]);
+    assert!(Memory::new(there.clone()).apply(&plan(&due, &there).unwrap(), 10).succeeded());
+}
+
 #[test]
 fn selection() {
     let toys = [
@@ -340,7 +435,7 @@ fn large_plans() {
     let toys: BTreeMap<Address, Toy> = (names.iter().enumerate())
         .map(|(place, name)| (toy(name), if place == 0 { Toy::default() } else { upon(&["0"]) }))
         .collect();
-    let desired = Desired { resources: toys, removed: BTreeSet::new() };
+    let desired = Desired { resources: toys, ..Desired::default() };
     let first = plan(&desired, &World::default()).unwrap();
     let memory = Memory::new(World::default());
     assert!(memory.apply(&first, 10).succeeded());

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use super::toy::{Memory, OnFailure, Toy, found, toy};
 use crate::{
-    engine::{Action, Desired, Event, Late, Outcome, Output, Plan, Removal, Summary, World, plan},
+    engine::{
+        Action, Desired, Event, Late, Outcome, Output, Plan, Removal, Summary, Verb, World, digest, plan,
+    },
     model::Address,
 };
 
@@ -94,6 +96,7 @@ fn build(sketch: &Sketch, place: usize, link: impl Fn(usize) -> Option<Late>) ->
             1 => Removal::Implied,
             _ => Removal::Delete,
         },
+        timed: false,
     }
 }
 
@@ -266,6 +269,34 @@ proptest! {
         memory.patience.set(usize::MAX);
         let again = applied_twice(&desired, &memory);
         prop_assert!(again.is_empty(), "{again:#?}");
+    }
+
+    /// Equal where the same is to be done to the same, and only there.
+    #[test]
+    fn the_digest_tells_plans_apart(
+        nodes in prop::collection::vec(node(), NODES),
+        other in node(),
+        place in 0..NODES,
+    ) {
+        let of = |nodes: &[Node]| {
+            let (desired, world) = build_all(nodes);
+            let plan = plan(&desired, &world).unwrap();
+            // How a toy is handled is no fact of it, and is not serialised.
+            let fact = |toy: &Toy| Toy { unit: None, removal: Removal::Delete, timed: false, ..toy.clone() };
+            let actions: BTreeMap<String, _> = (plan.steps.iter())
+                .filter(|step| step.action.changes_anything())
+                .map(|step| {
+                    let (old, new) = (step.action.existing().map(fact), step.action.wanted().map(fact));
+                    (step.address.to_string(), (Verb::of(&step.action), old, new))
+                })
+                .collect();
+            (digest("test", &plan).unwrap(), actions)
+        };
+        let mut changed = nodes.clone();
+        changed[place] = other;
+        let (first, second) = (of(&nodes), of(&changed));
+        prop_assert_eq!(&of(&nodes).0, &first.0);
+        prop_assert_eq!(first.0 == second.0, first.1 == second.1, "{:#?}\n{:#?}", first.1, second.1);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Toy {
     pub(super) unit: Option<String>,
     #[serde(skip)]
     pub(super) removal: Removal,
+    #[serde(skip)]
+    pub(super) timed: bool,
 }
 
 impl Default for Toy {
@@ -40,6 +42,7 @@ impl Default for Toy {
             link: None,
             unit: None,
             removal: Removal::Delete,
+            timed: false,
         }
     }
 }
@@ -76,6 +79,10 @@ impl Resource for Toy {
     fn unit(&self) -> Option<String> {
         self.unit.clone()
     }
+
+    fn time_driven(&self) -> bool {
+        self.timed
+    }
 }
 
 pub(super) fn toy(name: &str) -> Address {
@@ -97,7 +104,7 @@ pub(super) fn found(name: &str, resource: Toy) -> Found<Toy> {
 
 pub(super) fn desired(toys: &[(&str, Toy)]) -> Desired<Toy> {
     let resources = toys.iter().map(|(name, resource)| (toy(name), resource.clone())).collect();
-    Desired { resources, removed: BTreeSet::new() }
+    Desired { resources, ..Desired::default() }
 }
 
 pub(super) fn world(toys: &[(&str, Toy)]) -> World<Toy> {
