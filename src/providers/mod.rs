@@ -1,8 +1,11 @@
 //! Thin clients of the outside world. Each speaks to one system; none knows of plans.
 
 pub mod aws;
+pub mod forge;
+mod http;
 pub mod ledger;
 pub mod local;
+pub mod mongo;
 pub mod postgres;
 
 /// Marks a client that can only read: it has no method that writes, so `infra plan` cannot change anything.

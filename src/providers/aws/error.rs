@@ -5,6 +5,9 @@ use std::{error::Error as StdError, time::Duration};
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+/// The codes of a call that the caller may not make.
+pub const DENIED: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
+
 /// A call that failed. `action` is `service:Action`, as IAM policies write it.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {

@@ -1,21 +1,26 @@
 //! Amazon Web Services: one account and region, read into one value, changed by one call after the other.
 
+mod checkup;
 mod cluster;
 mod error;
 pub mod estate;
 mod groups;
 pub mod iam;
 mod instance;
+mod person;
+pub mod secrets;
 mod session;
 mod text;
 pub mod token;
 mod watch;
 
+pub use checkup::{Asked, Examined, Identity, Probe, Reached};
 pub use cluster::{ClusterField, MajorUpgrade};
-pub use error::AwsError;
+pub use error::{AwsError, DENIED};
 pub use estate::{Declared, Estate, Interest};
 pub use instance::InstanceField;
-pub use session::{Clients, Settings};
+pub use person::{OwnIdentity, OwnRole};
+pub use session::{Clients, Cloud, Settings};
 pub use text::partition;
 pub use watch::{LIMIT, UPGRADE_LIMIT};
 
@@ -61,6 +66,11 @@ impl<M> Aws<M> {
         Arc::new(token::Signer::new(self.clients.config.clone(), self.region.clone()))
     }
 
+    /// For services that the SDK has no client for.
+    pub fn cloud(&self) -> Cloud {
+        Cloud::new(&self.clients.config, &self.region)
+    }
+
     /// The pause between two tries.
     pub fn pause(&self) -> Duration {
         self.poll
@@ -69,10 +79,12 @@ impl<M> Aws<M> {
     /// Asks who we are before anything else: a plan against the wrong account would be a plan to make everything anew.
     async fn of(settings: &Settings) -> Result<Self, AwsError> {
         let clients = Clients::new(settings).await;
-        let identity = clients.sts.get_caller_identity().send().await;
-        let identity = identity.map_err(|error| AwsError::of("sts:GetCallerIdentity", error))?;
-        let account = identity.account().unwrap_or_default().to_owned();
-        let arn = identity.arn().unwrap_or_default().to_owned();
+        let (account, arn) = who(&clients).await?;
+        Self::with(clients, settings, account, arn)
+    }
+
+    /// A client, unless these are credentials of another account.
+    fn with(clients: Clients, settings: &Settings, account: String, arn: String) -> Result<Self, AwsError> {
         if account != settings.account {
             return Err(AwsError::WrongAccount { found: account, arn, declared: settings.account.clone() });
         }
@@ -86,4 +98,12 @@ impl<M> Aws<M> {
             mode: PhantomData,
         })
     }
+}
+
+/// Account and ARN of whose credentials these are.
+async fn who(clients: &Clients) -> Result<(String, String), AwsError> {
+    let identity = clients.sts.get_caller_identity().send().await;
+    let identity = identity.map_err(|error| AwsError::of("sts:GetCallerIdentity", error))?;
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Ok((text(identity.account()), text(identity.arn())))
 }

@@ -1,6 +1,6 @@
 //! Credentials, limits in time, retries: what all clients of AWS have in common.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, default_provider::credentials::DefaultCredentialsChain,
@@ -13,7 +13,13 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
+use aws_smithy_runtime_api::client::{
+    http::{SharedHttpClient, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
+
+use super::token::Signer;
+use crate::providers::http::connector;
 
 /// One attempt at one call, and all attempts at it together. The SDK alone would wait for an answer for ever.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -75,7 +81,7 @@ impl Clients {
 }
 
 /// The standard chain (environment, profile, SSO, web identity, container, machine), with our limits.
-async fn config(settings: &Settings) -> SdkConfig {
+pub(super) async fn config(settings: &Settings) -> SdkConfig {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .read_timeout(ATTEMPT)
@@ -108,6 +114,33 @@ async fn config(settings: &Settings) -> SdkConfig {
     let Some(role) = &settings.role_arn else { return config };
     let provider = AssumeRoleProvider::builder(role).session_name("infra").configure(&config).build().await;
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// What reaches a service that the SDK has no client for.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    pub region: String,
+    pub endpoint_url: Option<String>,
+    pub(in crate::providers) signer: Arc<Signer>,
+    pub(in crate::providers) connector: SharedHttpConnector,
+}
+
+impl Cloud {
+    pub fn new(config: &SdkConfig, region: &str) -> Self {
+        Self {
+            region: region.into(),
+            endpoint_url: config.endpoint_url().map(str::to_owned),
+            signer: Arc::new(Signer::new(config.clone(), region)),
+            connector: connector(CONNECT, ATTEMPT),
+        }
+    }
+
+    /// By what this machine says, for environments that are not on AWS. `None` if it says no region.
+    pub async fn of_machine() -> Option<Self> {
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http()).load().await;
+        let region = config.region()?.to_string();
+        Some(Self::new(&config, &region))
+    }
 }
 
 /// TLS by ring, which Postgres and MongoDB use too; proxies as `HTTPS_PROXY` and its like say.

@@ -4,7 +4,6 @@
 
 use std::{
     error::Error,
-    fmt::Write as _,
     net::Ipv4Addr,
     time::{Duration, SystemTime},
 };
@@ -16,7 +15,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::{
-    model::secret::Secret,
+    model::{percent, secret::Secret},
     providers::postgres::{Endpoint, Tokens},
 };
 
@@ -62,7 +61,8 @@ impl Signer {
         let config = Config::builder()
             .hostname(&endpoint.host)
             .port(u64::from(endpoint.port))
-            .username(percent_encoded(user))
+            // It is put into a URL as it is: a `&` in it would sign for another user.
+            .username(percent::encode(user))
             .region(Region::new(region))
             .credentials(self.credentials().await?)
             .build()
@@ -72,7 +72,7 @@ impl Signer {
     }
 
     /// The same for some minutes: the chain keeps nothing, and may ask a service or a person each time.
-    async fn credentials(&self) -> Result<Credentials, TokenError> {
+    pub(in crate::providers) async fn credentials(&self) -> Result<Credentials, TokenError> {
         let now = self.config.time_source().map_or_else(SystemTime::now, |source| source.now());
         let mut kept = self.credentials.lock().await;
         if let Some((until, credentials)) = kept.as_ref()
@@ -131,18 +131,6 @@ fn signature_last(token: &str) -> String {
     let (signature, others): (Vec<&str>, Vec<&str>) =
         token.split('&').partition(|part| part.starts_with("X-Amz-Signature="));
     others.into_iter().chain(signature).collect::<Vec<_>>().join("&")
-}
-
-/// The signer puts the user into a URL as it is: a `&` in it would sign for another user.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            all.push(char::from(byte));
-        } else {
-            let _ = write!(all, "%{byte:02X}");
-        }
-        all
-    })
 }
 
 #[cfg(test)]

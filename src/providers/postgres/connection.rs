@@ -17,12 +17,12 @@ use super::{
 };
 
 /// A connection that is not there by then is not coming; the kernel alone would wait for minutes.
-const CONNECT: Duration = Duration::from_secs(15);
-const UNREACHABLE: &str = "clusters of Aurora answer inside their network only: is there a way from here, such as a VPN, or one \
+pub(super) const CONNECT: Duration = Duration::from_secs(15);
+pub(super) const UNREACHABLE: &str = "clusters of Aurora answer inside their network only: is there a way from here, such as a VPN, or one \
     that connection.host or connection.tunnel names, and do the cluster's security groups let this machine in?";
 
 /// A server: whose it is, and where it says it is. The way there may be another; see [`Routes`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     pub cluster: String,
     pub host: String,

@@ -30,6 +30,12 @@ pub enum SqlError {
         #[source]
         source: serde_json::Error,
     },
+    /// Whoever answers is not whom the plan is about.
+    #[error(
+        "refused: the server at {at} is not the one that cluster {cluster} was when it was locked; nothing was changed there: \
+         look what has become of the cluster, and plan again"
+    )]
+    Elsewhere { cluster: String, at: String },
     #[error("not tried: the connection to the server was lost before")]
     Abandoned,
     /// A membership let nobody but the members in any more; see `canary`.
@@ -123,7 +129,7 @@ impl SqlError {
     /// The connection is gone, so that whatever comes next on it would fail too.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Timeout(..) | Self::Abandoned => true,
+            Self::Connect { .. } | Self::Timeout(..) | Self::Abandoned | Self::Elsewhere { .. } => true,
             // 57P01 to 57P05: the server ends the session or is going down.
             Self::Statement { source, .. } => {
                 source.refusal().is_none_or(|refusal| refusal.code.starts_with("57P"))

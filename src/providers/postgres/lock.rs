@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::Mutex, time::sleep};
 
-use super::{Endpoint, MAINTENANCE, Postgres, SqlError, connection::Session};
+use super::{Endpoint, MAINTENANCE, Postgres, SqlError, connection::Session, quote::literal};
 use crate::providers::ReadWrite;
 
 /// One fixed key in one fixed database: advisory locks are per database, and two environments on one cluster must
@@ -54,6 +54,10 @@ impl Postgres<ReadWrite> {
         loop {
             let taken = session.text(&format!("SELECT pg_try_advisory_lock({KEY})")).await.map_err(failed)?;
             if taken.as_deref() == Some("t") {
+                let pid = session.text("SELECT pg_backend_pid()").await.map_err(failed)?.unwrap_or_default();
+                if let Ok(mut locked) = self.locked.lock() {
+                    locked.insert(endpoint.clone(), pid);
+                }
                 return Ok(Lock { session: Mutex::new(Some(session)) });
             }
             if begun.elapsed() >= patience {
@@ -64,6 +68,25 @@ impl Postgres<ReadWrite> {
             }
             sleep(Duration::from_millis(500).min(patience)).await;
         }
+    }
+}
+
+impl Postgres<ReadWrite> {
+    /// A session to write in: to the very server whose lock we have, if we have one there. Behind the same name there may be
+    /// another by now, restored or promoted meanwhile, about which nothing was planned.
+    pub(super) async fn open(&self, endpoint: &Endpoint, database: &str) -> Result<Session, SqlError> {
+        let mut session = Session::open(&self.login, endpoint, database).await?;
+        let locked = self.locked.lock().ok().and_then(|locked| locked.get(endpoint).cloned());
+        let Some(pid) = locked else { return Ok(session) };
+        let holder = session.text(&format!("SELECT l.pid FROM pg_locks l WHERE {}", ours())).await?;
+        if holder == Some(pid) {
+            return Ok(session);
+        }
+        session.close().await;
+        Err(SqlError::Elsewhere {
+            cluster: endpoint.cluster.clone(),
+            at: format!("{}:{}", endpoint.host, endpoint.port),
+        })
     }
 }
 
@@ -88,13 +111,20 @@ impl Lock {
     }
 }
 
+/// Of a lock `l`: it is the one of an apply. Locks of all databases are listed in each.
+fn ours() -> String {
+    format!(
+        "l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = {}) \
+         AND ((l.classid::int8 << 32) | l.objid::int8) = {KEY}",
+        literal(MAINTENANCE)
+    )
+}
+
 fn holder() -> String {
     format!(
         "SELECT a.application_name || ' (login ' || a.usename || ' from ' || coalesce(host(a.client_addr), 'a socket') \
          || ', since ' || to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC)' \
-         FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-         WHERE l.locktype = 'advisory' AND l.granted \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND ((l.classid::int8 << 32) | l.objid::int8) = {KEY}"
+         FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {}",
+        ours()
     )
 }

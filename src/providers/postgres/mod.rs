@@ -5,6 +5,7 @@ mod bootstrap;
 mod bridge;
 mod canary;
 mod catalog;
+mod checkup;
 mod connection;
 mod error;
 mod lock;
@@ -23,16 +24,19 @@ pub use catalog::{
     Acl, Catalog, Column, Database, DatabaseEntry, DefaultAcl, Extension, LargeObjects, Member, Oid,
     Relations, Role, Routines, Schema, Shared, Types,
 };
+pub use checkup::Vitals;
 pub use connection::{BadEndpoint, Endpoint, Login};
 pub use error::{Cause, SqlError};
 pub use lock::{Lock, LockError};
 pub use quote::{PUBLIC, grantee, ident, literal};
-pub use route::{Route, Routes};
+pub use route::{Route, Routes, Way};
 pub use script::{Place, Script, Stage};
+pub use tls::AUTHORITIES;
 pub use trial::{Again, Attempted, DeclaredSchema, Door, Object, Tried};
 pub use write::{Ending, Task};
 
 use std::{
+    collections::BTreeMap,
     marker::PhantomData,
     sync::{Arc, Mutex},
 };
@@ -53,12 +57,14 @@ pub struct Postgres<M> {
     login: Login,
     /// Sessions to maintenance databases that wait for their next use.
     idle: Arc<Mutex<Vec<(Endpoint, Session)>>>,
+    /// Servers whose lock we have, and the process there that has it.
+    locked: Arc<Mutex<BTreeMap<Endpoint, String>>>,
     mode: PhantomData<M>,
 }
 
 impl<M> Postgres<M> {
     pub fn new(login: Login) -> Self {
-        Self { login, idle: Arc::default(), mode: PhantomData }
+        Self { login, idle: Arc::default(), locked: Arc::default(), mode: PhantomData }
     }
 
     /// Another login that goes the same ways; with a password, or else as this one proves itself.

@@ -40,13 +40,51 @@ impl Routes {
         self.0.by_cluster.get(&endpoint.cluster).unwrap_or(&self.0.usual)
     }
 
+    /// Opens the way for a client that is not ours, and says all that it must know to be as safe on it. A tunnel stays
+    /// until [`Routes::close`].
+    ///
+    /// # Errors
+    /// When a tunnel does not open, or a token would leave this machine unencrypted.
+    pub async fn open(&self, endpoint: &Endpoint) -> Result<Way, Cause> {
+        let route = self.to(endpoint);
+        let address = route.prepare(endpoint).await?;
+        route.is_safe(&address)?;
+        let Route { tls, ca_file, .. } = route;
+        Ok(Way { host: address.host, port: address.port, tls: *tls, ca_file: ca_file.clone() })
+    }
+
+    /// Whether the way to one cluster leads to whichever of its endpoints is asked for: a fixed host or a command without
+    /// `{host}` leads to one only.
+    pub fn leads_to_all(&self, cluster: &str) -> bool {
+        let Some(route) = self.0.by_cluster.get(cluster) else { return true };
+        match &route.tunnel {
+            Some(tunnel) => tunnel.names_the_host(),
+            None => route.host.is_none() && route.port.is_none(),
+        }
+    }
+
+    /// Whether the way to a cluster is there only while this process runs.
+    pub fn is_tunnel(&self, cluster: &str) -> bool {
+        self.0.by_cluster.get(cluster).is_some_and(|route| route.tunnel.is_some())
+    }
+
     /// Ends all tunnels, and waits until they have ended.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         futures::future::join_all(
             self.0.by_cluster.values().filter_map(|route| route.tunnel.as_ref()).map(Tunnel::close),
         )
         .await;
     }
+}
+
+/// A way that is open: where the socket leads, and whom it must find there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub host: String,
+    pub port: u16,
+    pub tls: Tls,
+    /// None: the authorities of RDS ([`AUTHORITIES`](super::AUTHORITIES)).
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The way to one cluster.
@@ -102,10 +140,7 @@ impl Route {
         address: &Address,
         endpoint: &Endpoint,
     ) -> Result<Box<dyn Stream>, Cause> {
-        if self.tls == Tls::Disable && !address.is_loopback() {
-            return Err(Cause::Wire(format!("a token may not go to {address} unencrypted"))
-                .likely("connection.tls: disable is for loopback only; verify-full is the default"));
-        }
+        self.is_safe(address)?;
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
         let stream = stream.map_err(|error| Cause::Wire(error.to_string()))?;
         // Messages are sent whole; to wait for more would only cost time.
@@ -120,6 +155,14 @@ impl Route {
             (Err(cause @ Cause::Wire(_)), Some(tunnel)) => Err(tunnel.explain(cause).await),
             (stream, _) => stream,
         }
+    }
+
+    fn is_safe(&self, address: &Address) -> Result<(), Cause> {
+        if self.tls == Tls::Disable && !address.is_loopback() {
+            return Err(Cause::Wire(format!("a token may not go to {address} unencrypted"))
+                .likely("connection.tls: disable is for loopback only; verify-full is the default"));
+        }
+        Ok(())
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, Cause> {

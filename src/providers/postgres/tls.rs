@@ -23,7 +23,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::error::Cause;
 
 /// The authorities of RDS; origin and date are in its first lines.
-const BUNDLE: &str = include_str!("../../../assets/rds-global-bundle.pem");
+pub const AUTHORITIES: &str = include_str!("../../../assets/rds-global-bundle.pem");
 /// Asks for TLS: the length, and the code that stands where a version would.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
@@ -52,7 +52,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     let text = match ca_file {
         Some(file) => std::fs::read(file)
             .map_err(|error| format!("connection.ca_file {} cannot be read: {error}", file.display()))?,
-        None => BUNDLE.into(),
+        None => AUTHORITIES.into(),
     };
     let name = ca_file.map_or_else(|| "the bundle of RDS".into(), |file| file.display().to_string());
     let mut roots = RootCertStore::empty();
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_bundle_lasts_and_has_the_common_regions() {
-        let all: Vec<(String, Timestamp)> = CertificateDer::pem_slice_iter(BUNDLE.as_bytes())
+        let all: Vec<(String, Timestamp)> = CertificateDer::pem_slice_iter(AUTHORITIES.as_bytes())
             .map(|certificate| read(&certificate.unwrap()))
             .collect();
         let in_a_year = Timestamp::now() + (365 * 24).hours();
@@ -264,7 +264,7 @@ mod tests {
             }
         }
         let stated = format!("# {} certificates:", all.len());
-        assert!(BUNDLE.lines().any(|line| line.starts_with(&stated)), "not {} certificates", all.len());
+        assert!(AUTHORITIES.lines().any(|line| line.starts_with(&stated)), "not {} certificates", all.len());
         assert_eq!(roots(None).unwrap().len(), all.len());
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert!(told(&file).ends_with("ca.pem holds no certificate"), "{}", told(&file));
         std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
         assert!(told(&file).contains("holds a certificate that is none"), "{}", told(&file));
-        let first = BUNDLE.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
+        let first = AUTHORITIES.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
         std::fs::write(&file, first).unwrap();
         assert_eq!(roots(Some(&file)).unwrap().len(), 1);
     }

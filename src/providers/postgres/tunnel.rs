@@ -61,6 +61,11 @@ impl Tunnel {
         Self { command, running: Mutex::default(), said: Said::default() }
     }
 
+    /// Whether it is told which endpoint it is for.
+    pub(super) fn names_the_host(&self) -> bool {
+        self.command.iter().any(|word| word.contains("{host}"))
+    }
+
     /// Where to connect, once connections are taken there: a port of this machine if the command has `{local_port}`,
     /// otherwise `address`. One that has ended meanwhile is started again.
     pub(super) async fn start(&self, endpoint: &Endpoint, address: Address) -> Result<Address, Cause> {

@@ -100,7 +100,7 @@ impl Postgres<ReadWrite> {
         });
         match left {
             Some(session) => Ok(session),
-            None => Session::open(&self.login, endpoint, MAINTENANCE).await,
+            None => self.open(endpoint, MAINTENANCE).await,
         }
     }
 
@@ -171,7 +171,7 @@ impl Sessions<'_> {
             Entry::Vacant(entry) => {
                 let session = match &stage.place {
                     Place::Maintenance => self.client.maintenance(self.endpoint).await,
-                    Place::Database(name) => Session::open(&self.client.login, self.endpoint, name).await,
+                    Place::Database(name) => self.client.open(self.endpoint, name).await,
                 };
                 entry.insert(session.map_err(|error| (0, error))?)
             }

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::iam::Iam;
+use super::{
+    iam::Iam,
+    secrets::{Secrets, SecretsOfInterest},
+};
 use crate::model::{mark, version::satisfies};
 
 pub(in crate::providers) use read::ENGINE;
@@ -33,6 +36,8 @@ pub struct Estate {
     pub restarts: Vec<Restart>,
     #[serde(default)]
     pub iam: Iam,
+    #[serde(default)]
+    pub secrets: Secrets,
 }
 
 /// What to look at more closely than from outside.
@@ -43,6 +48,7 @@ pub struct Interest {
     pub clusters: BTreeMap<String, Declared>,
     /// Keys as they are declared.
     pub keys: BTreeSet<String>,
+    pub secrets: SecretsOfInterest,
 }
 
 /// What the YAML says of a cluster that matters also when it is removed.
@@ -67,7 +73,7 @@ impl Interest {
         Self {
             environment,
             clusters: [(identifier.to_owned(), Declared::named(cluster))].into(),
-            keys: BTreeSet::new(),
+            ..Self::default()
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{mark, version::numbers},
-    providers::aws::{Aws, AwsError},
+    providers::aws::{Aws, AwsError, Probe},
 };
 
 /// Largest page that RDS gives.
@@ -48,7 +48,7 @@ impl<M> Aws<M> {
             self.insides(interest, &mut estate).await?;
             Ok(estate)
         };
-        let (estate, instances, scaling, versions, keys, restarts, iam) = futures::try_join!(
+        let (estate, instances, scaling, versions, keys, restarts, iam, secrets) = futures::try_join!(
             with_insides,
             self.instances(),
             self.scaling(),
@@ -56,10 +56,58 @@ impl<M> Aws<M> {
             self.keys(&interest.keys),
             self.restarts(),
             Box::pin(self.iam(&interest.environment)),
+            Box::pin(self.secrets(&interest.secrets)),
         )?;
         let (account, region) = (self.account.clone(), self.region.clone());
         let partition = self.partition.clone();
-        Ok(Estate { account, region, partition, instances, scaling, versions, keys, restarts, iam, ..estate })
+        Ok(Estate {
+            account,
+            region,
+            partition,
+            instances,
+            scaling,
+            versions,
+            keys,
+            restarts,
+            iam,
+            secrets,
+            ..estate
+        })
+    }
+
+    /// Each read by itself: those that failed, and what of the rest `infra doctor` looks at.
+    pub async fn probe(&self, interest: &Interest) -> Probe {
+        let mut refused = Vec::new();
+        macro_rules! asked {
+            ($answer:expr) => {
+                $answer.map_err(|error| refused.push(error)).unwrap_or_default()
+            };
+        }
+        let (clusters, instances, subnet_groups, cluster_groups, instance_groups) = futures::join!(
+            self.clusters(),
+            self.instances(),
+            self.subnet_groups(),
+            self.cluster_parameter_groups(),
+            self.instance_parameter_groups(),
+        );
+        let (scaling, versions, keys, restarts, iam, secrets) = futures::join!(
+            self.scaling(),
+            self.versions(),
+            self.keys(&interest.keys),
+            self.restarts(),
+            Box::pin(self.iam(&interest.environment)),
+            Box::pin(self.secrets(&interest.secrets)),
+        );
+        let clusters = asked!(clusters);
+        let (iam, secrets) = (asked!(iam), asked!(secrets));
+        drop((asked!(instances), asked!(subnet_groups), asked!(cluster_groups), asked!(instance_groups)));
+        drop((asked!(scaling), asked!(versions), asked!(keys), asked!(restarts)));
+        Probe {
+            refused,
+            clusters,
+            quotas: iam.quotas,
+            unreadable: [iam.unreadable, secrets.unreadable].into_iter().flatten().collect(),
+        }
     }
 
     /// Groups alone, with what is inside of those that are of interest.

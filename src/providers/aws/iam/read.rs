@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::{Iam, PATH, PREFIX, Role};
 use crate::{
     model::policy::Policy,
-    providers::aws::{Aws, AwsError},
+    providers::aws::{Aws, AwsError, DENIED},
 };
 
 /// Largest page that IAM gives.
@@ -16,7 +16,6 @@ const PAGE: i32 = 1000;
 /// Roles that are read at once where each is read by itself. IAM allows few calls a second for a whole account.
 const AT_ONCE: usize = 8;
 
-const DENIED: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
 pub(super) const GONE: [&str; 1] = ["NoSuchEntity"];
 
 impl<M> Aws<M> {
@@ -97,7 +96,7 @@ impl<M> Aws<M> {
         }
     }
 
-    async fn role_itself(&self, name: &str) -> Result<types::Role, AwsError> {
+    pub(in crate::providers::aws) async fn role_itself(&self, name: &str) -> Result<types::Role, AwsError> {
         const ACTION: &str = "iam:GetRole";
         let answer = self.clients.iam.get_role().role_name(name).send().await;
         let answer = answer.map_err(|error| AwsError::of(ACTION, error))?;

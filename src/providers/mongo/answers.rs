@@ -1,0 +1,468 @@
+//! What members answer, as far as it matters here. Versions differ in the types of numbers and in what they leave out, so
+//! everything is read leniently, and nothing here can fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use mongodb::bson::{Bson, Document, oid::ObjectId};
+
+use super::OpTime;
+
+/// The name of the thread that holds an `fsyncLock`.
+const WORKER: &str = "fsyncLockWorker";
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hello {
+    pub set: Option<String>,
+    /// The name that the member has for itself.
+    pub me: Option<String>,
+    pub secondary: bool,
+    /// It is the primary, or needs none.
+    pub writable: bool,
+    /// The primary, as far as the member knows.
+    pub primary: Option<String>,
+    pub arbiter: bool,
+    /// It is a mongos.
+    pub router: bool,
+    pub config_server: bool,
+    /// It was started as a member, and no set has it yet.
+    pub uninitiated: bool,
+    /// Another one after each start of the server; absent before 4.4.
+    pub process: Option<String>,
+    /// The last operation that it has applied.
+    pub applied: Option<OpTime>,
+}
+
+/// A lock that the server has granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// How often the member is locked now.
+    pub count: i64,
+    /// Seconds and count of the last operation that the member had applied when it answered, which is when it was locked.
+    pub operation: Option<(u32, u32)>,
+}
+
+/// `replSetGetStatus`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SetStatus {
+    pub set: String,
+    pub members: Vec<Reported>,
+    pub majority_votes: usize,
+    pub write_majority: usize,
+}
+
+/// What the set says of one member.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reported {
+    pub host: String,
+    pub state: i32,
+    pub state_name: String,
+    pub healthy: bool,
+    /// When its last operation was written; the epoch if it has none.
+    pub optime: Timestamp,
+    pub sync_source: Option<String>,
+    pub message: Option<String>,
+}
+
+/// `replSetGetConfig`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configuration {
+    pub set: String,
+    /// 24 hexadecimal digits.
+    pub id: String,
+    pub config_server: bool,
+    pub members: Vec<Configured>,
+    pub election_timeout: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configured {
+    pub host: String,
+    pub arbiter: bool,
+    pub hidden: bool,
+    pub priority: f64,
+    pub votes: u32,
+    pub delay: Duration,
+    pub builds_indexes: bool,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What our user may do to the server as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Nobody logged in, and the server asks nobody to.
+    Unchecked,
+    Actions(BTreeSet<String>),
+}
+
+impl Rights {
+    pub fn allows(&self, action: &str) -> bool {
+        match self {
+            Self::Unchecked => true,
+            Self::Actions(actions) => actions.contains(action),
+        }
+    }
+}
+
+/// Who locks the member, or is about to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LockState {
+    /// A lock is held or waited for: it does not say which.
+    pub flag: bool,
+    pub worker: Option<Worker>,
+    /// `fsync` commands with `lock: true` that wait.
+    pub pending: Vec<Pending>,
+    pub building_index: bool,
+    /// The highest number of an operation that was seen: later operations have higher ones.
+    pub highest_opid: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    pub opid: i64,
+    /// The lock is held, not only waited for.
+    pub held: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub opid: i64,
+    pub comment: Option<String>,
+}
+
+impl LockState {
+    /// A lock is held or waited for, by whomever.
+    pub fn locked(&self) -> bool {
+        self.flag || self.worker.is_some() || !self.pending.is_empty()
+    }
+
+    /// A command with this comment waits for the lock.
+    pub fn waits_for(&self, comment: &str) -> bool {
+        self.pending.iter().any(|pending| pending.comment.as_deref() == Some(comment))
+    }
+}
+
+/// What `serverStatus` says, to those whom it answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    pub engine: Option<String>,
+    /// It keeps its data on disk, with a journal.
+    pub journaled: Option<bool>,
+    pub shard: Option<bool>,
+}
+
+pub(super) fn hello(answer: &Document) -> Hello {
+    Hello {
+        set: text(answer, "setName"),
+        me: text(answer, "me"),
+        secondary: truth(answer, "secondary"),
+        writable: truth(answer, "isWritablePrimary") || truth(answer, "ismaster"),
+        primary: text(answer, "primary"),
+        arbiter: truth(answer, "arbiterOnly"),
+        router: text(answer, "msg").as_deref() == Some("isdbgrid"),
+        config_server: number(answer, "configsvr").is_some(),
+        uninitiated: truth(answer, "isreplicaset"),
+        process: document(answer, "topologyVersion").and_then(|version| id(version, "processId")),
+        applied: document(answer, "lastWrite").and_then(|last| document(last, "opTime")).and_then(optime),
+    }
+}
+
+pub(super) fn status(answer: &Document) -> SetStatus {
+    let members = documents(answer, "members").map(|member| Reported {
+        host: text(member, "name").unwrap_or_default(),
+        state: number(member, "state").and_then(|state| state.try_into().ok()).unwrap_or(-1),
+        state_name: text(member, "stateStr").unwrap_or_default(),
+        healthy: number(member, "health") == Some(1),
+        optime: moment(member, "optimeDate").unwrap_or_default(),
+        sync_source: text(member, "syncSourceHost").filter(|host| !host.is_empty()),
+        message: ["infoMessage", "lastHeartbeatMessage"]
+            .iter()
+            .find_map(|key| text(member, key).filter(|message| !message.is_empty())),
+    });
+    let count = |key| number(answer, key).and_then(|count| count.try_into().ok()).unwrap_or_default();
+    SetStatus {
+        set: text(answer, "set").unwrap_or_default(),
+        members: members.collect(),
+        majority_votes: count("majorityVoteCount"),
+        write_majority: count("writeMajorityCount"),
+    }
+}
+
+pub(super) fn configuration(answer: &Document) -> Option<Configuration> {
+    let config = document(answer, "config")?;
+    let settings = document(config, "settings");
+    let whole = |value: i64| u64::try_from(value).ok();
+    let members = documents(config, "members").map(|member| Configured {
+        host: text(member, "host").unwrap_or_default(),
+        arbiter: truth(member, "arbiterOnly"),
+        hidden: truth(member, "hidden"),
+        priority: real(member, "priority").unwrap_or(1.0),
+        votes: number(member, "votes").map_or(1, |votes| votes.try_into().unwrap_or_default()),
+        delay: (number(member, "secondaryDelaySecs").or_else(|| number(member, "slaveDelay")))
+            .and_then(whole)
+            .map(Duration::from_secs)
+            .unwrap_or_default(),
+        builds_indexes: member.get("buildIndexes").is_none_or(is_true),
+        tags: document(member, "tags").map(texts).unwrap_or_default(),
+    });
+    Some(Configuration {
+        set: text(config, "_id").unwrap_or_default(),
+        id: settings.and_then(|settings| id(settings, "replicaSetId")).unwrap_or_default(),
+        config_server: truth(config, "configsvr"),
+        members: members.collect(),
+        election_timeout: settings
+            .and_then(|settings| number(settings, "electionTimeoutMillis"))
+            .and_then(whole)
+            .map_or(Duration::from_secs(10), Duration::from_millis),
+    })
+}
+
+pub(super) fn rights(answer: &Document) -> Rights {
+    let Some(info) = document(answer, "authInfo") else { return Rights::Actions(BTreeSet::new()) };
+    if documents(info, "authenticatedUsers").next().is_none() {
+        return Rights::Unchecked;
+    }
+    let of_the_server = documents(info, "authenticatedUserPrivileges").filter(|privilege| {
+        let resource = document(privilege, "resource");
+        resource.is_some_and(|resource| truth(resource, "cluster") || truth(resource, "anyResource"))
+    });
+    let actions = of_the_server.flat_map(|privilege| match privilege.get("actions") {
+        Some(Bson::Array(actions)) => actions.as_slice(),
+        _ => &[],
+    });
+    Rights::Actions(actions.filter_map(Bson::as_str).map(str::to_owned).collect())
+}
+
+pub(super) fn lock_state(answer: &Document) -> LockState {
+    let mut state = LockState { flag: truth(answer, "fsyncLock"), ..LockState::default() };
+    for operation in documents(answer, "inprog") {
+        let opid = number(operation, "opid").unwrap_or_default();
+        state.highest_opid = state.highest_opid.max(opid);
+        let description = text(operation, "desc").unwrap_or_default();
+        if description == WORKER {
+            let held = truth(operation, "active") && !truth(operation, "waitingForLock");
+            state.worker = Some(Worker { opid, held });
+        }
+        if let Some(command) = document(operation, "command") {
+            if command.contains_key("fsync") && truth(command, "lock") {
+                state.pending.push(Pending { opid, comment: text(command, "comment") });
+            }
+            state.building_index |= command.contains_key("createIndexes");
+        }
+        state.building_index |= description.starts_with("IndexBuildsCoordinator");
+    }
+    state
+}
+
+pub(super) fn storage(answer: &Document) -> Storage {
+    let engine = document(answer, "storageEngine");
+    let name = engine.and_then(|engine| text(engine, "name"));
+    let persistent = engine.is_some_and(|engine| truth(engine, "persistent"));
+    Storage {
+        // A member of a replica set whose engine keeps data on disk cannot be started without a journal since 4.0.
+        journaled: name.as_ref().map(|name| persistent && name == "wiredTiger"),
+        shard: Some(document(answer, "sharding").is_some()),
+        engine: name,
+    }
+}
+
+/// An answer to `fsync` with lock.
+pub(super) fn granted(answer: &Document) -> Option<Granted> {
+    let operation = match answer.get("operationTime") {
+        Some(Bson::Timestamp(written)) => Some((written.time, written.increment)),
+        _ => None,
+    };
+    Some(Granted { count: lock_count(answer)?, operation })
+}
+
+/// The lock count of an answer to `fsync` or `fsyncUnlock`.
+pub(super) fn lock_count(answer: &Document) -> Option<i64> {
+    number(answer, "lockCount")
+}
+
+pub(super) fn text(document: &Document, key: &str) -> Option<String> {
+    document.get(key).and_then(Bson::as_str).map(str::to_owned)
+}
+
+fn document<'a>(document: &'a Document, key: &str) -> Option<&'a Document> {
+    document.get(key).and_then(Bson::as_document)
+}
+
+fn documents<'a>(document: &'a Document, key: &str) -> impl Iterator<Item = &'a Document> {
+    let list = document.get(key).and_then(Bson::as_array);
+    list.into_iter().flatten().filter_map(Bson::as_document)
+}
+
+fn number(document: &Document, key: &str) -> Option<i64> {
+    match document.get(key)? {
+        Bson::Int32(number) => Some((*number).into()),
+        Bson::Int64(number) => Some(*number),
+        // Saturates, and turns what is no number into 0.
+        #[allow(clippy::cast_possible_truncation)]
+        Bson::Double(number) => Some(*number as i64),
+        _ => None,
+    }
+}
+
+fn real(document: &Document, key: &str) -> Option<f64> {
+    match document.get(key)? {
+        Bson::Double(number) => Some(*number),
+        // Priorities go up to 1000.
+        #[allow(clippy::cast_precision_loss)]
+        _ => number(document, key).map(|number| number as f64),
+    }
+}
+
+fn is_true(value: &Bson) -> bool {
+    match value {
+        Bson::Boolean(value) => *value,
+        Bson::Int32(number) => *number != 0,
+        Bson::Int64(number) => *number != 0,
+        Bson::Double(number) => *number != 0.0,
+        _ => false,
+    }
+}
+
+fn truth(document: &Document, key: &str) -> bool {
+    document.get(key).is_some_and(is_true)
+}
+
+fn id(document: &Document, key: &str) -> Option<String> {
+    document.get(key).and_then(Bson::as_object_id).map(ObjectId::to_hex)
+}
+
+fn moment(document: &Document, key: &str) -> Option<Timestamp> {
+    let moment = document.get(key).and_then(Bson::as_datetime)?;
+    Timestamp::from_millisecond(moment.timestamp_millis()).ok()
+}
+
+fn texts(document: &Document) -> BTreeMap<String, String> {
+    document.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn optime(document: &Document) -> Option<OpTime> {
+    let Some(Bson::Timestamp(written)) = document.get("ts") else { return None };
+    Some(OpTime { t: written.time, i: written.increment, term: number(document, "t").unwrap_or(-1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{DateTime, Timestamp as Written, doc};
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_missing_or_odd_is_a_failure() {
+        let odd = doc! {
+            "setName": 7, "secondary": "yes", "topologyVersion": {"processId": "x"}, "members": {"a": 1},
+            "inprog": [1, "x", {"opid": "shard:1", "command": "fsync"}], "fsyncLock": Bson::Null,
+            "config": [], "authInfo": {"authenticatedUsers": 3}, "storageEngine": [], "lockCount": "1",
+            "lastWrite": {"opTime": {"ts": 5}},
+        };
+        for document in [doc! {}, odd] {
+            assert_eq!(hello(&document), Hello::default());
+            assert_eq!(status(&document), SetStatus::default());
+            assert_eq!(configuration(&document), None);
+            assert_eq!(lock_state(&document), LockState::default());
+            assert_eq!(lock_count(&document), None);
+            assert_eq!((storage(&document).engine, storage(&document).journaled), (None, None));
+        }
+        // Without an answer nothing is allowed; with one that names nobody, nobody is asked.
+        assert!(!rights(&doc! {}).allows("fsync"));
+        assert!(rights(&doc! {"authInfo": {"authenticatedUsers": []}}).allows("fsync"));
+    }
+
+    #[test]
+    fn hello_of_each_kind() {
+        let process = ObjectId::new();
+        let secondary = doc! {
+            "setName": "rs0", "me": "a:1", "primary": "b:1", "secondary": true, "isWritablePrimary": false,
+            "topologyVersion": {"processId": process, "counter": 3_i64},
+            "lastWrite": {"opTime": {"ts": Written { time: 5, increment: 6 }, "t": 7_i64}},
+        };
+        let secondary = hello(&secondary);
+        assert!(secondary.secondary && !secondary.writable && !secondary.router && !secondary.uninitiated);
+        assert_eq!(secondary.process, Some(process.to_hex()));
+        assert_eq!(secondary.applied, Some(OpTime { t: 5, i: 6, term: 7 }));
+        assert!(hello(&doc! {"msg": "isdbgrid", "isWritablePrimary": true}).router);
+        assert!(hello(&doc! {"isreplicaset": true, "info": "no config"}).uninitiated);
+        assert!(hello(&doc! {"configsvr": 2, "setName": "c"}).config_server);
+    }
+
+    #[test]
+    fn a_status() {
+        let moment = DateTime::from_millis(1_795_478_605_123);
+        let read = status(&doc! {
+            "set": "rs0", "majorityVoteCount": 2, "writeMajorityCount": 2.0,
+            "members": [
+                {"name": "a:1", "state": 1, "stateStr": "PRIMARY", "health": 1.0, "optimeDate": moment,
+                 "syncSourceHost": "", "infoMessage": ""},
+                {"name": "b:1", "state": 8, "stateStr": "(not reachable/healthy)", "health": 0.0,
+                 "optimeDate": DateTime::from_millis(0), "lastHeartbeatMessage": "refused"},
+            ],
+        });
+        assert_eq!((read.majority_votes, read.write_majority), (2, 2));
+        assert_eq!(read.members[0].optime.as_millisecond(), 1_795_478_605_123);
+        assert_eq!((read.members[0].healthy, read.members[0].sync_source.as_deref()), (true, None));
+        assert_eq!((read.members[1].healthy, read.members[1].message.as_deref()), (false, Some("refused")));
+    }
+
+    #[test]
+    fn a_configuration() {
+        let id = ObjectId::new();
+        let read = configuration(&doc! {"config": {
+            "_id": "rs0", "settings": {"replicaSetId": id, "electionTimeoutMillis": 2000},
+            "members": [
+                {"host": "a:1", "priority": 0.5, "votes": 1, "buildIndexes": true, "tags": {"dc": "x"}},
+                {"host": "b:1", "hidden": true, "priority": 0, "votes": 0_i64, "slaveDelay": 60_i64,
+                 "buildIndexes": false},
+                {"host": "c:1", "arbiterOnly": true},
+            ],
+        }})
+        .unwrap();
+        assert_eq!((read.id.as_str(), read.election_timeout), (id.to_hex().as_str(), Duration::from_secs(2)));
+        let [a, b, c] = read.members.as_slice() else { panic!("{read:?}") };
+        assert!((a.priority - 0.5).abs() < f64::EPSILON && a.builds_indexes && a.tags["dc"] == "x");
+        assert!(b.hidden && b.votes == 0 && b.delay == Duration::from_mins(1) && !b.builds_indexes);
+        assert!(c.arbiter && c.votes == 1 && c.builds_indexes);
+    }
+
+    #[test]
+    fn rights_are_those_of_the_server_as_a_whole() {
+        let privileges = |resource: Document| {
+            doc! {"authInfo": {
+                "authenticatedUsers": [{"user": "u", "db": "admin"}],
+                "authenticatedUserPrivileges": [{"resource": resource, "actions": ["fsync", "unlock"]}],
+            }}
+        };
+        assert!(rights(&privileges(doc! {"cluster": true})).allows("unlock"));
+        assert!(!rights(&privileges(doc! {"cluster": true})).allows("inprog"));
+        assert!(rights(&privileges(doc! {"anyResource": true})).allows("fsync"));
+        assert!(!rights(&privileges(doc! {"db": "", "collection": ""})).allows("fsync"));
+    }
+
+    #[test]
+    fn who_locks() {
+        let waiting = lock_state(&doc! {"fsyncLock": true, "inprog": [
+            {"desc": "conn7", "opid": 41, "active": true, "command":
+                {"fsync": 1, "lock": true, "comment": "infra:r1"}},
+            {"desc": "fsyncLockWorker", "opid": 42_i64, "active": false, "waitingForLock": true},
+            {"desc": "conn8", "opid": 43, "active": true, "command": {"currentOp": 1}},
+        ]});
+        assert_eq!(waiting.worker, Some(Worker { opid: 42, held: false }));
+        assert!(waiting.locked() && waiting.waits_for("infra:r1") && !waiting.waits_for("infra:r2"));
+        assert_eq!((waiting.highest_opid, waiting.building_index), (43, false));
+        let held = lock_state(&doc! {"fsyncLock": true, "inprog": [
+            {"desc": "fsyncLockWorker", "opid": 42, "active": true, "waitingForLock": false},
+        ]});
+        assert_eq!(held.worker, Some(Worker { opid: 42, held: true }));
+        // A flush is no lock.
+        let flush = lock_state(&doc! {"inprog": [{"opid": 1, "command": {"fsync": 1}}]});
+        assert!(!flush.locked());
+        let building = lock_state(&doc! {"inprog": [{"desc": "IndexBuildsCoordinatorMongod-2", "opid": 1}]});
+        assert!(building.building_index && !building.locked());
+    }
+}
