@@ -32,17 +32,15 @@ pub fn lockout(plan: &Plan<Any>, world: &World<Any>) -> Vec<Finding> {
     entries
         .filter_map(|(address, role)| {
             let way = way_to_iam(role, &roles)?;
-            Some(Finding {
-                guard: "admin_lockout".into(),
-                message: format!(
+            Some(Finding::new(
+                "admin_lockout",
+                format!(
                     "{ADMIN} would be locked out: it is a member of {}, which leads to {IAM}",
                     way.join(", then ")
                 ),
-                hint: format!(
-                    "the membership in {IAM} must go first; do not exclude {address} from the plan"
-                ),
-                addresses: vec![address.clone()],
-            })
+                format!("the membership in {IAM} must go first; do not exclude {address} from the plan"),
+                vec![address.clone()],
+            ))
         })
         .collect()
 }
@@ -80,6 +78,7 @@ mod tests {
             subject: Subject::Service("orders".into()),
             retired: false,
             protect: false,
+            note: None,
         };
         let member_of = of.iter().map(|role| ((*role).to_owned(), Membership::INHERIT)).collect();
         let role = PgRole { member_of, admin_is_member, ..PgRole::new("main", name, mark) };
@@ -93,7 +92,7 @@ mod tests {
             (a.clone(), Found { resource, outputs: Outputs::new(), owned: true, protected: false })
         };
         let world = World { found: there.iter().map(found).collect(), ..World::default() };
-        let plan = plan(&Desired { resources, removed: BTreeSet::new() }, &world).unwrap();
+        let plan = plan(&Desired { resources, ..Desired::default() }, &world).unwrap();
         lockout(&plan, &world).into_iter().map(|finding| finding.message).collect()
     }
 

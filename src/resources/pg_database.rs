@@ -8,8 +8,8 @@ use super::{
     facts::Facts,
     pg_role::{PgRole, undeclared},
     sql::{
-        Dialect, Grants, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment, grants,
-        mark, servers, services, settings, terminate,
+        Dialect, Grants, Ours, Project, Sql, acting_as, admin_roles, assignment, change_grants, comment,
+        grants, keep_note, mark, servers, services, settings, terminate,
     },
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
-        names::Roles,
+        names::Names,
     },
     providers::postgres::{Catalog, DatabaseEntry, MAINTENANCE, PUBLIC, Place, Script, ident, literal},
 };
@@ -60,6 +60,8 @@ pub struct DatabaseFacts {
     /// Its name on the server, which differs when it is retired.
     pub name: String,
     pub admin_roles: BTreeSet<String>,
+    /// Of a retired one: the roles of its service.
+    pub roles: BTreeSet<String>,
     /// Of a retired one: what it is to come back from. Nobody can use it while it is closed, so it is no difference.
     pub kept: Kept,
 }
@@ -158,13 +160,12 @@ impl Resource for PgDatabase {
         let roles = roles.map(|role| PgRole::address(&self.cluster, role));
         let mut parents: Vec<Address> = servers(&self.cluster).into_iter().chain(roles).collect();
         // Closed as it is, a retired one still has the grants of its service's roles.
-        if let (State::Retired, Some(Subject::Service(service))) =
-            (self.state, self.mark.as_ref().map(|mark| &mark.subject))
-        {
-            let roles = Roles::of(service);
-            parents.extend(roles.all().map(|role| PgRole::address(&self.cluster, role)));
-        }
+        parents.extend(self.facts.roles.iter().map(|role| PgRole::address(&self.cluster, role)));
         parents
+    }
+
+    fn adopt(&mut self, found: &Self) {
+        keep_note(&mut self.mark, found.mark.as_ref());
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
@@ -315,7 +316,8 @@ fn change_settings(
 }
 
 impl Project for PgDatabase {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+    fn project(catalog: &Catalog, by: Ours<'_>) -> Vec<(Address, Found<Self>)> {
+        let Ours { environment, names } = by;
         let ours: BTreeMap<i64, (&str, Option<Mark>)> = (catalog.shared.roles.iter())
             .map(|role| (role.oid, (role.name.as_str(), mark(role.comment.as_ref(), environment))))
             .filter(|(_, (_, (_, owned)))| *owned)
@@ -332,7 +334,7 @@ impl Project for PgDatabase {
                 continue;
             }
             let (mark, marked) = mark(entry.comment.as_ref(), environment);
-            let half_made = half_made(entry, &ours);
+            let half_made = half_made(entry, &ours, names);
             let retired = mark.as_ref().is_some_and(|mark| mark.retired);
             let original = entry.name.split_once(RETIRED).map(|(name, _)| name);
             let (name, state) = match original {
@@ -355,6 +357,7 @@ impl Project for PgDatabase {
                 facts: Facts(DatabaseFacts {
                     name: entry.name.clone(),
                     admin_roles: admin_roles.clone(),
+                    roles: BTreeSet::new(),
                     kept: Kept::default(),
                 }),
             };
@@ -371,6 +374,10 @@ impl Project for PgDatabase {
                 resource.role_settings.retain(|role, _| !services.contains_key(role));
             }
             if resource.state == State::Retired {
+                if let Some(Subject::Service(service)) = resource.mark.as_ref().map(|mark| &mark.subject) {
+                    let roles = names.roles(service);
+                    resource.facts.0.roles = roles.all().map(str::to_owned).into();
+                }
                 resource.facts.0.kept = Kept {
                     connection_limit: std::mem::replace(&mut resource.connection_limit, -1),
                     grants: std::mem::take(&mut resource.grants),
@@ -388,8 +395,8 @@ impl Project for PgDatabase {
 impl PgDatabase {
     /// Databases of ours with something in them that nobody can look at, for they take no connections. One that a
     /// killed run has only just made has never taken any, so there is nothing in it.
-    pub(super) fn closed(catalog: &Catalog, environment: &str) -> Vec<Address> {
-        let all = Self::project(catalog, environment).into_iter();
+    pub(super) fn closed(catalog: &Catalog, by: Ours<'_>) -> Vec<Address> {
+        let all = Self::project(catalog, by).into_iter();
         let closed = all
             .filter(|(_, found)| found.owned && !found.resource.connectable && found.resource.mark.is_some());
         closed.map(|(address, _)| address).collect()
@@ -398,11 +405,12 @@ impl PgDatabase {
 
 /// `CREATE DATABASE` cannot write its mark in the same statement. What was killed before the next one is known by its
 /// owner, which is ours for just this database, and by being closed.
-fn half_made(entry: &DatabaseEntry, ours: &BTreeMap<i64, (&str, Option<Mark>)>) -> bool {
+fn half_made(entry: &DatabaseEntry, ours: &BTreeMap<i64, (&str, Option<Mark>)>, names: &Names) -> bool {
     let owner = ours.get(&entry.owner).and_then(|(_, mark)| mark.as_ref());
     let made_for = owner.is_some_and(|mark| match &mark.subject {
-        Subject::Service(name) | Subject::Shared(name) => *name == entry.name,
-        Subject::Group(_) | Subject::Person(_) => false,
+        Subject::Service(name) => names.database(name) == entry.name,
+        Subject::Shared(_) => names.shared_database() == entry.name,
+        Subject::Group(_) | Subject::Person(_) | Subject::Infra(_) => false,
     });
     made_for && entry.comment.is_none() && !entry.connectable
 }

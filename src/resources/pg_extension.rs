@@ -1,11 +1,14 @@
 //! An extension of one database. Lies in `public`, which everybody of the database may use and nobody may fill.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
+    facts::Facts,
     pg_access::PgAccess,
     pg_database::{PgDatabase, unit},
-    sql::{Dialect, Project, Sql, comment, mark, servers},
+    sql::{Dialect, Ours, Project, Sql, admin_roles, comment, keep_note, mark, servers},
 };
 use crate::{
     engine::{Found, Outputs, Removal, Resource, Verdict},
@@ -23,9 +26,23 @@ pub struct PgExtension {
     pub name: String,
     pub schema: String,
     pub mark: Option<Mark>,
+    #[serde(skip)]
+    pub facts: Facts<ExtensionFacts>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ExtensionFacts {
+    /// Who made it, and alone may write the mark on it; none: a superuser, whom nobody can act as.
+    pub owner: Option<String>,
+    pub admin_roles: BTreeSet<String>,
 }
 
 impl PgExtension {
+    /// Whether the admin may write a mark on it.
+    pub fn can_be_marked(&self) -> bool {
+        self.facts.owner.is_some()
+    }
+
     pub fn address(cluster: &str, database: &str, name: &str) -> Address {
         Address::new("pg_extension", &format!("{cluster}/{database}/{name}"))
     }
@@ -41,6 +58,10 @@ impl Resource for PgExtension {
         parents.push(PgDatabase::address(&self.cluster, &self.database));
         parents.push(PgAccess::address(&self.cluster, &self.database, None));
         parents
+    }
+
+    fn adopt(&mut self, found: &Self) {
+        keep_note(&mut self.mark, found.mark.as_ref());
     }
 
     fn verdict(&self, before: &Self) -> Verdict {
@@ -101,13 +122,16 @@ impl Sql for PgExtension {
 }
 
 impl Project for PgExtension {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+    fn project(catalog: &Catalog, ours: Ours<'_>) -> Vec<(Address, Found<Self>)> {
+        let admin_roles = admin_roles(catalog);
         let mut all = Vec::new();
         for (database, content) in &catalog.databases {
             let Ok(content) = content else { continue };
             // plpgsql comes with every database.
             for extension in content.extensions.iter().filter(|extension| extension.name != "plpgsql") {
-                let (mark, owned) = mark(extension.comment.as_ref(), environment);
+                let (mark, owned) = mark(extension.comment.as_ref(), ours.environment);
+                let owner = catalog.shared.roles.iter().find(|role| role.oid == extension.owner);
+                let owner = owner.filter(|role| !role.superuser);
                 let protected = mark.as_ref().is_some_and(|mark| mark.protect);
                 let resource = Self {
                     cluster: catalog.cluster.clone(),
@@ -115,6 +139,10 @@ impl Project for PgExtension {
                     name: extension.name.clone(),
                     schema: extension.schema.clone(),
                     mark,
+                    facts: Facts(ExtensionFacts {
+                        owner: owner.map(|role| role.name.clone()),
+                        admin_roles: admin_roles.clone(),
+                    }),
                 };
                 let address = Self::address(&catalog.cluster, database, &extension.name);
                 all.push((address, Found { resource, outputs: Outputs::new(), owned, protected }));

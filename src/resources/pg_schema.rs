@@ -9,14 +9,13 @@ use super::{
     pg_access::PgAccess,
     pg_database::{PgDatabase, RETIRED, State, rename_retired, unit},
     pg_role::{PgRole, undeclared},
-    sql::{Dialect, Project, Sql, acting_as, admin_roles, comment, mark, servers},
+    sql::{Dialect, Ours, Project, Sql, acting_as, admin_roles, comment, keep_note, mark, servers},
 };
 use crate::{
     engine::{Found, Outputs, Removal, Resource, Verdict},
     model::{
         Address,
         mark::{Mark, Subject},
-        names::APP,
     },
     providers::postgres::{Catalog, Place, Script, ident},
 };
@@ -72,6 +71,10 @@ impl Resource for PgSchema {
         parents.push(PgAccess::address(&self.cluster, &self.database, None));
         parents.push(PgAccess::address(&self.cluster, &self.database, Some(&self.name)));
         parents
+    }
+
+    fn adopt(&mut self, found: &Self) {
+        keep_note(&mut self.mark, found.mark.as_ref());
     }
 
     fn verdict(&self, _: &Self) -> Verdict {
@@ -137,7 +140,8 @@ impl Sql for PgSchema {
 }
 
 impl Project for PgSchema {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+    fn project(catalog: &Catalog, ours: Ours<'_>) -> Vec<(Address, Found<Self>)> {
+        let Ours { environment, names } = ours;
         let admin_roles = admin_roles(catalog);
         let mut all = Vec::new();
         for (database, content) in &catalog.databases {
@@ -145,12 +149,20 @@ impl Project for PgSchema {
             let entry = catalog.shared.databases.iter().find(|entry| entry.name == *database);
             let database_owner = entry.map(|entry| catalog.role(entry.owner)).unwrap_or_default();
             let mark_of_database = entry.and_then(|entry| mark(entry.comment.as_ref(), environment).0);
-            let shared = mark_of_database.is_some_and(|mark| matches!(mark.subject, Subject::Shared(_)));
+            let (known, shared) = (
+                mark_of_database.is_some(),
+                matches!(&mark_of_database, Some(Mark { subject: Subject::Shared(_), .. })),
+            );
+            let own = match &mark_of_database {
+                Some(Mark { subject: Subject::Service(service), .. }) => Some(names.schema(service)),
+                _ => names.service_of(database).map(|service| names.schema(service)),
+            };
             for schema in content.schemas.iter().filter(|schema| schema.name != "public") {
                 let (mark, owned) = mark(schema.comment.as_ref(), environment);
                 let owner = catalog.role(schema.owner);
                 // A migrator may make more schemas; they belong to the service without being declared.
-                if mark.is_none() && owner == database_owner && !shared && schema.name != APP {
+                let more = known && !shared && owner == database_owner && own.as_ref() != Some(&schema.name);
+                if mark.is_none() && more {
                     continue;
                 }
                 let retired = owned && mark.as_ref().is_some_and(|mark| mark.retired);

@@ -11,6 +11,7 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
+        names::Names,
     },
     providers::postgres::{ADMIN, Acl, Catalog, Oid, Role, Script, ident, literal},
 };
@@ -55,7 +56,14 @@ pub(super) trait Sql: Resource {
 
 /// How a kind is found in what was read. The one place where false differences are cured.
 pub(super) trait Project: Sized {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)>;
+    fn project(catalog: &Catalog, ours: Ours<'_>) -> Vec<(Address, Found<Self>)>;
+}
+
+/// By what ours is known: the environment in its mark, and how it is named.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    pub environment: &'a str,
+    pub names: &'a Names,
 }
 
 /// Addresses of whatever may serve a cluster; those that an environment does not have are no hindrance.
@@ -124,6 +132,13 @@ pub(super) fn services(catalog: &Catalog, environment: &str) -> BTreeMap<String,
         _ => None,
     };
     catalog.shared.roles.iter().filter_map(service).collect()
+}
+
+/// Takes over what somebody has written behind a mark.
+pub(super) fn keep_note(mark: &mut Option<Mark>, found: Option<&Mark>) {
+    if let (Some(mark), Some(found)) = (mark, found) {
+        mark.note.clone_from(&found.note);
+    }
 }
 
 pub(super) fn comment(target: &str, mark: Option<&Mark>) -> String {

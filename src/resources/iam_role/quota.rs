@@ -54,6 +54,7 @@ fn number(new: &[Address], facts: &Known) -> Option<Finding> {
     let (most, used) = (known(facts, "RolesQuota")?, known(facts, "Roles")?);
     let free = most.saturating_sub(used).max(0);
     (!new.is_empty() && count(new.len()) > free).then(|| {
+        let number = |number: i64| u64::try_from(number).unwrap_or_default();
         finding(
             format!(
                 "{} IAM roles would be created, but the account has {used} of the {most} that its RolesQuota allows: room for {free}",
@@ -62,11 +63,12 @@ fn number(new: &[Address], facts: &Known) -> Option<Finding> {
             "ask for more in the AWS console under Service Quotas (up to 5000), or delete roles that nobody uses",
             new.to_vec(),
         )
+        .counting(&[("created", number(count(new.len()))), ("existing", number(used)), ("limit", number(most))])
     })
 }
 
 fn finding(message: String, hint: &str, addresses: Vec<Address>) -> Finding {
-    Finding { guard: "quota".into(), message, hint: hint.into(), addresses }
+    Finding::new("quota", message, hint, addresses)
 }
 
 fn count(number: usize) -> i64 {

@@ -73,7 +73,7 @@ fn of(roles: Vec<Role>) -> World<IamRole> {
 fn decided(declared: Option<IamRole>, world: &World<IamRole>) -> Option<Action<IamRole>> {
     let address = Holder::Service("orders").address();
     let resources = declared.map(|role| (address.clone(), role)).into_iter().collect();
-    let plan = plan(&Desired { resources, removed: BTreeSet::new() }, world).unwrap();
+    let plan = plan(&Desired { resources, ..Desired::default() }, world).unwrap();
     plan.steps.into_iter().find(|step| step.address == address).map(|step| step.action)
 }
 
@@ -227,7 +227,7 @@ fn refused(quotas_are: &[(&str, i64)], roles: &[IamRole]) -> Vec<Finding> {
     let named =
         |(number, role): (usize, &IamRole)| (Holder::Person(&number.to_string()).address(), role.clone());
     let resources = roles.iter().enumerate().map(named).collect();
-    quotas(&plan(&Desired { resources, removed: BTreeSet::new() }, &world).unwrap())
+    quotas(&plan(&Desired { resources, ..Desired::default() }, &world).unwrap())
 }
 
 #[test]

@@ -153,6 +153,17 @@ impl Objects {
         self.names.iter().map(one).collect()
     }
 
+    /// Each by itself, in plain words: `table app.item`.
+    pub fn labels(&self) -> Vec<String> {
+        let kind = self.kind.in_alter().to_lowercase();
+        let schema = if self.schema.is_empty() { String::new() } else { format!("{}.", self.schema) };
+        let one = |Name { name, arguments }: &Name| {
+            let arguments = arguments.as_ref().map(|text| format!("({text})")).unwrap_or_default();
+            format!("{kind} {schema}{name}{arguments}")
+        };
+        self.names.iter().map(one).collect()
+    }
+
     fn target(&self) -> String {
         format!("{} {}", self.kind.in_grant(), self.quoted().join(", "))
     }

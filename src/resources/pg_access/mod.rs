@@ -99,6 +99,18 @@ impl Class {
         }
     }
 
+    /// In plain words, for many of them.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Functions => "functions",
+            Self::LargeObjects => "large objects",
+            Self::Schemas => "schemas",
+            Self::Sequences => "sequences",
+            Self::Tables => "tables",
+            Self::Types => "types",
+        }
+    }
+
     /// What writers and readers may do; what everybody may is what Postgres gives by itself.
     fn privileges(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
@@ -149,7 +161,7 @@ impl PgAccess {
     }
 
     /// Who may do what with objects of a class, besides their owner.
-    pub(super) fn rule(&self, class: Class) -> Grants {
+    pub fn rule(&self, class: Class) -> Grants {
         let set = |privileges: &[&str]| privileges.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let mut grants = Grants::new();
         if let (Some(writers), Some(readers)) = (&self.writers, &self.readers) {

@@ -6,7 +6,7 @@ use super::{
     super::{
         facts::Facts,
         pg_database::PgDatabase,
-        sql::{Grants, Project, admin_roles, grants, mark, services, settings},
+        sql::{Grants, Ours, Project, admin_roles, grants, mark, services, settings},
     },
     AccessFacts, Class, Deviation, Kind, Name, Objects, PgAccess,
 };
@@ -15,13 +15,14 @@ use crate::{
     model::{
         Address,
         mark::{Mark, Subject},
-        names::Roles,
+        names::Names,
     },
     providers::postgres::{Acl, Catalog, Database, Oid, PUBLIC},
 };
 
 impl Project for PgAccess {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+    fn project(catalog: &Catalog, by: Ours<'_>) -> Vec<(Address, Found<Self>)> {
+        let Ours { environment, names } = by;
         let facts = AccessFacts { admin_roles: admin_roles(catalog) };
         let unmanageable: BTreeSet<Oid> = (catalog.shared.roles.iter())
             .filter(|role| role.superuser || role.name.starts_with("rds"))
@@ -33,13 +34,19 @@ impl Project for PgAccess {
             .map(|role| role.name.clone())
             .collect();
         let mut all = Vec::new();
-        for (_, database) in PgDatabase::project(catalog, environment) {
+        for (_, database) in PgDatabase::project(catalog, by) {
             let name = &database.resource.name;
             let Some(Ok(content)) = catalog.databases.get(name) else { continue };
             let Some(mark) = database.resource.mark.filter(|_| database.owned) else { continue };
-            let reading =
-                Reading { catalog, content, unmanageable: &unmanageable, services: &services, ours: &ours };
-            for mut access in rules(catalog, name, &mark, content, environment) {
+            let reading = Reading {
+                catalog,
+                content,
+                names,
+                unmanageable: &unmanageable,
+                services: &services,
+                ours: &ours,
+            };
+            for mut access in rules(catalog, name, &mark, content, by) {
                 reading.database(&mut access);
                 let schema = access.schema.clone();
                 let mut resource = reading.compare(access);
@@ -60,22 +67,22 @@ fn rules(
     database: &str,
     of_database: &Mark,
     content: &Database,
-    environment: &str,
+    Ours { environment, names }: Ours<'_>,
 ) -> Vec<PgAccess> {
     let cluster = &catalog.cluster;
     if let Subject::Service(service) = &of_database.subject {
-        let roles = Roles::of(service);
+        let roles = names.roles(service);
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
         return vec![PgAccess::new(cluster, database, None, &roles.owner, groups)];
     }
     // Not who owns it by accident: that is a difference of the database's own.
-    let Subject::Shared(name) = &of_database.subject else { return Vec::new() };
-    let mut rules = vec![PgAccess::new(cluster, database, None, &Roles::of(name).owner, None)];
+    let Subject::Shared(_) = &of_database.subject else { return Vec::new() };
+    let mut rules = vec![PgAccess::new(cluster, database, None, &names.shared_owner(), None)];
     for schema in &content.schemas {
         let (Some(mark), true) = mark(schema.comment.as_ref(), environment) else { continue };
         let Subject::Service(service) = &mark.subject else { continue };
         if !mark.retired {
-            let roles = Roles::of(service);
+            let roles = names.roles(service);
             let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
             rules.push(PgAccess::new(cluster, database, Some(&schema.name), &roles.owner, groups));
         }
@@ -110,6 +117,7 @@ fn foreign(
 struct Reading<'a> {
     catalog: &'a Catalog,
     content: &'a Database,
+    names: &'a Names,
     /// Owners whose objects no admin short of a superuser can change.
     unmanageable: &'a BTreeSet<Oid>,
     /// The service of each role that was made for one.
@@ -148,8 +156,7 @@ impl Reading<'_> {
     fn is_of(&self, access: &PgAccess, role: &str) -> bool {
         let service = self.services.get(role);
         match &access.schema {
-            // A service's schema has its name.
-            Some(schema) => service == Some(schema),
+            Some(schema) => service.is_some_and(|service| self.names.schema(service) == *schema),
             None => access.writers.is_some() || service.is_none(),
         }
     }
@@ -307,7 +314,7 @@ impl Reading<'_> {
             (None, None) => {
                 self.ours.contains(by)
                     && (access.writers.is_some()
-                        || self.services.get(by).is_none_or(|service| Roles::of(service).owner != by))
+                        || self.services.get(by).is_none_or(|service| self.names.roles(service).owner != by))
             }
             (None, Some(schema)) => schema == PUBLIC,
         }

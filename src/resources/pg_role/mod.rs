@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     facts::Facts,
-    sql::{Dialect, Sql, acting_as, assignment, comment, servers, terminate},
+    sql::{Dialect, Sql, acting_as, assignment, comment, keep_note, servers, terminate},
 };
 use crate::{
     engine::{Removal, Resource, Verdict},
@@ -156,6 +156,10 @@ impl Resource for PgRole {
         servers(&self.cluster).into_iter().chain(roles).collect()
     }
 
+    fn adopt(&mut self, found: &Self) {
+        keep_note(&mut self.mark, found.mark.as_ref());
+    }
+
     fn verdict(&self, _before: &Self) -> Verdict {
         Verdict::InPlace
     }
@@ -166,7 +170,7 @@ impl Resource for PgRole {
             Some(Subject::Shared(database)) => Removal::Declared(format!(
                 "database {database} is shared, and no service declares it any more"
             )),
-            Some(Subject::Group(_) | Subject::Person(_)) | None => Removal::Delete,
+            Some(Subject::Group(_) | Subject::Person(_) | Subject::Infra(_)) | None => Removal::Delete,
         }
     }
 

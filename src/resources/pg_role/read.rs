@@ -5,22 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     super::{
         facts::Facts,
-        sql::{Project, admin_roles, is_system_role, mark, settings},
+        sql::{Ours, Project, admin_roles, is_system_role, mark, settings},
     },
     Membership, PgRole, Trace,
 };
 use crate::{
     engine::{Found, Outputs},
-    model::{
-        Address,
-        mark::Subject,
-        names::{IAM, Roles},
-    },
+    model::{Address, mark::Subject, names::IAM},
     providers::postgres::{ADMIN, Catalog, MAINTENANCE, Member, Oid, Role},
 };
 
 impl Project for PgRole {
-    fn project(catalog: &Catalog, environment: &str) -> Vec<(Address, Found<Self>)> {
+    fn project(catalog: &Catalog, by: Ours<'_>) -> Vec<(Address, Found<Self>)> {
+        let Ours { environment, .. } = by;
         let shared = &catalog.shared;
         let ours: BTreeSet<Oid> = (shared.roles.iter())
             .filter(|role| mark(role.comment.as_ref(), environment).1)
@@ -32,7 +29,7 @@ impl Project for PgRole {
             of_member.entry(member.member).or_default().push(member);
             of_role.entry(member.role).or_default().push(member);
         }
-        let traces = traces(catalog, environment);
+        let traces = traces(catalog, by);
         let everywhere: BTreeMap<Oid, &[String]> = catalog.settings(0).collect();
         let admin_roles = admin_roles(catalog);
         let subjects: BTreeMap<String, Subject> = (shared.databases.iter())
@@ -131,7 +128,7 @@ fn attributes(role: &Role) -> BTreeSet<String> {
 
 type Traces = BTreeMap<String, Trace>;
 
-fn traces(catalog: &Catalog, environment: &str) -> BTreeMap<Oid, Traces> {
+fn traces(catalog: &Catalog, Ours { environment, names }: Ours<'_>) -> BTreeMap<Oid, Traces> {
     let admin_roles = admin_roles(catalog);
     let databases: BTreeMap<Oid, _> =
         catalog.shared.databases.iter().map(|entry| (entry.oid, entry)).collect();
@@ -142,7 +139,8 @@ fn traces(catalog: &Catalog, environment: &str) -> BTreeMap<Oid, Traces> {
         let Some(entry) = databases.get(database).copied().or(maintenance) else { continue };
         let (mark, ours) = mark(entry.comment.as_ref(), environment);
         let owner = match mark.filter(|_| ours).map(|mark| mark.subject) {
-            Some(Subject::Service(name) | Subject::Shared(name)) => Roles::of(&name).owner,
+            Some(Subject::Service(name)) => names.roles(&name).owner,
+            Some(Subject::Shared(_)) => names.shared_owner(),
             _ => catalog.role(entry.owner),
         };
         let heir = Some(owner).filter(|owner| admin_roles.contains(owner) && *owner != catalog.role(*role));
