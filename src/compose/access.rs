@@ -7,7 +7,7 @@ use crate::{
     model::{
         access::Operation,
         environment::{Access, Environment, Isolation, RemovedData},
-        names::{APP, Roles, SHARED, developer},
+        names::{EXTENSIONS, Roles},
     },
     providers::postgres::{DeclaredSchema, MAINTENANCE, PLANNER},
 };
@@ -28,15 +28,24 @@ pub struct Expected {
     logins: BTreeMap<String, BTreeMap<String, Standing>>,
     /// Logins of retired services: shut.
     retired: BTreeSet<String>,
-    /// By service: whether it has extensions, so that its users may use the schema where these lie.
-    services: BTreeMap<String, bool>,
-    /// Services share a database, even if none of them is in use.
-    shared: bool,
+    services: BTreeMap<String, Place>,
+    /// The database that services share, even if none of them is in use.
+    shared: Option<String>,
+}
+
+/// Where a service lives.
+#[derive(Clone, Debug)]
+struct Place {
+    database: String,
+    schema: String,
+    roles: Roles,
+    /// Its users may use the schema where extensions lie.
+    extensions: bool,
 }
 
 /// By cluster.
 pub fn expected(environment: &Environment) -> BTreeMap<String, Expected> {
-    let composition = Composition { name: "", environment, desired: crate::engine::Desired::default() };
+    let composition = Composition::new("", environment);
     let clusters = environment.clusters.keys();
     clusters.map(|cluster| (cluster.clone(), composition.expected(cluster))).collect()
 }
@@ -49,14 +58,24 @@ impl Composition<'_> {
             logins: BTreeMap::from([(PLANNER.to_owned(), BTreeMap::new())]),
             retired: BTreeSet::new(),
             services: BTreeMap::new(),
-            shared: environment.isolation == Isolation::Schema && self.shared_clusters().contains(cluster),
+            shared: None,
         };
+        if environment.isolation == Isolation::Schema && self.shared_clusters().contains(cluster) {
+            expected.shared = Some(self.names.shared_database());
+        }
         for (service, declared) in &environment.services {
             if self.cluster_of(declared.cluster.as_deref()) != cluster {
                 continue;
             }
-            expected.services.insert(service.clone(), !declared.extensions.is_empty());
-            let Roles { migrator, app, reader, .. } = Roles::of(service);
+            let roles = self.names.roles(service);
+            let Roles { migrator, app, reader, .. } = roles.clone();
+            let place = Place {
+                database: self.names.database(service),
+                schema: self.names.schema(service),
+                roles,
+                extensions: !declared.extensions.is_empty(),
+            };
+            expected.services.insert(service.clone(), place);
             for (login, standing) in
                 [(migrator, Standing::Owns), (app, Standing::Writes), (reader, Standing::Reads)]
             {
@@ -65,7 +84,7 @@ impl Composition<'_> {
         }
         for (service, removed) in &environment.removed.services {
             if self.cluster_of(removed.cluster.as_deref()) == cluster && removed.data == RemovedData::Keep {
-                let Roles { migrator, app, reader, .. } = Roles::of(service);
+                let Roles { migrator, app, reader, .. } = self.names.roles(service);
                 expected.retired.extend([migrator, app, reader]);
             }
         }
@@ -82,7 +101,7 @@ impl Composition<'_> {
                     *known = standing.max(*known);
                 }
             }
-            expected.logins.insert(developer(person), to);
+            expected.logins.insert(self.names.person(person), to);
         }
         expected
     }
@@ -101,21 +120,28 @@ impl Expected {
 
     /// Databases, and the schemas in each that are declared.
     pub fn databases(&self) -> BTreeMap<String, Vec<DeclaredSchema>> {
-        let schema = |name: &str, service: &str| {
-            let Roles { owner, writers, readers, .. } = Roles::of(service);
+        let shared = self.shared.iter().map(|name| (name.clone(), Vec::new()));
+        let mut databases: BTreeMap<String, Vec<DeclaredSchema>> = shared.collect();
+        for place in self.services.values() {
+            let Roles { owner, writers, readers, .. } = place.roles.clone();
             let roles = vec![owner.clone(), writers, readers];
-            DeclaredSchema { name: name.into(), owner, roles }
-        };
-        match self.isolation {
-            Isolation::Database => {
-                self.services.keys().map(|name| (name.clone(), vec![schema(APP, name)])).collect()
-            }
-            Isolation::Schema if self.shared => {
-                let schemas = self.services.keys().map(|name| schema(name, name)).collect();
-                [(SHARED.to_owned(), schemas)].into()
-            }
-            Isolation::Schema => BTreeMap::new(),
+            let schema = DeclaredSchema { name: place.schema.clone(), owner, roles };
+            databases.entry(place.database.clone()).or_default().push(schema);
         }
+        databases
+    }
+
+    /// The service that a schema belongs to, or all of a database that is not shared.
+    fn service(&self, database: &str, schema: Option<&str>) -> Option<(&String, &Place)> {
+        let mut here = self.services.iter().filter(|(_, place)| place.database == database);
+        match self.isolation {
+            Isolation::Database => here.next(),
+            Isolation::Schema => here.find(|(_, place)| Some(place.schema.as_str()) == schema),
+        }
+    }
+
+    fn is_shared(&self, database: &str) -> bool {
+        self.shared.as_deref() == Some(database)
     }
 
     /// Whether a login is to be let do something: with a database, or with a schema and what is in it. Who is not
@@ -126,22 +152,18 @@ impl Expected {
         if database == MAINTENANCE {
             return planner;
         }
-        let is_declared = match self.isolation {
-            Isolation::Database => self.services.contains_key(database),
-            Isolation::Schema => self.shared && database == SHARED,
-        };
-        if !is_declared {
+        let of = self.service(database, schema);
+        if of.is_none() && !self.is_shared(database) {
             return false;
         }
         let Some(schema) = schema else {
             return planner || self.on_database(standings, database, operation);
         };
-        let (service, open) = match self.isolation {
-            // All schemas are the service's; the one of the extensions is open only if there are any.
-            Isolation::Database => {
-                (database, schema != "public" || self.services.get(database) == Some(&true))
-            }
-            Isolation::Schema => (schema, true),
+        let Some((service, place)) = of else { return false };
+        // All schemas are the service's; the one of the extensions is open only if there are any, or if it is its own.
+        let open = match self.isolation {
+            Isolation::Database => schema != EXTENSIONS || place.extensions || place.schema == EXTENSIONS,
+            Isolation::Schema => true,
         };
         match standings.get(service) {
             Some(Standing::Owns) => true,
@@ -153,8 +175,8 @@ impl Expected {
     /// What nothing is declared of: whoever makes a function where extensions lie opens it to all who use them.
     pub fn is_silent(&self, database: &str, schema: Option<&str>, operation: Operation) -> bool {
         self.isolation == Isolation::Schema
-            && database == SHARED
-            && schema == Some("public")
+            && self.is_shared(database)
+            && schema == Some(EXTENSIONS)
             && operation == Operation::Execute
     }
 
@@ -165,11 +187,16 @@ impl Expected {
         operation: Operation,
     ) -> bool {
         match self.isolation {
-            Isolation::Database => standings.get(database).is_some_and(|standing| match operation {
-                Operation::Connect => true,
-                Operation::CreateTemporary => *standing >= Standing::Writes,
-                _ => *standing >= Standing::Owns,
-            }),
+            Isolation::Database => {
+                let service = self.service(database, None);
+                service.and_then(|(service, _)| standings.get(service)).is_some_and(
+                    |standing| match operation {
+                        Operation::Connect => true,
+                        Operation::CreateTemporary => *standing >= Standing::Writes,
+                        _ => *standing >= Standing::Owns,
+                    },
+                )
+            }
             // The database is nobody's: a migrator becomes the owner of its schema, not of it.
             Isolation::Schema => match operation {
                 Operation::Connect => !standings.is_empty(),

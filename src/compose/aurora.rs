@@ -16,6 +16,7 @@ use crate::{
     providers::aws::{
         Declared, Interest,
         estate::{Capacity, ClusterSpec, InstanceSpec, Level, PerformanceInsights, ScalingPolicy},
+        secrets::SecretsOfInterest,
     },
     resources::{
         Facts,
@@ -27,6 +28,7 @@ use crate::{
             parameter_group::AuroraParameterGroup,
             subnet_group::AuroraSubnetGroup,
         },
+        mongo::secret::MongoSecret,
     },
 };
 
@@ -61,6 +63,14 @@ pub fn interest(name: &str, environment: &Environment) -> Interest {
             keep_backups: declared.keep_backups.unwrap_or(environment.protect),
         };
         interest.clusters.insert(identifier(name, cluster, declared), of);
+    }
+    let (prefixes, keys) = super::mongo::secrets(name, environment);
+    interest.keys.extend(keys);
+    if !prefixes.is_empty() {
+        let declared = super::compose(name, environment).resources.into_iter();
+        let names =
+            declared.filter_map(|(address, any)| Some((MongoSecret::try_from(any).ok()?.name, address)));
+        interest.secrets = SecretsOfInterest { prefixes, names: names.collect() };
     }
     interest
 }

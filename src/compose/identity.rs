@@ -8,7 +8,8 @@ use crate::{
     model::{
         Address,
         environment::{Aws, Person, Platform, Service, WorkloadIdentity},
-        names::{Roles, developer},
+        mark::Subject,
+        names::Roles,
         policy::{Document, Policy, Statement},
     },
     resources::{
@@ -44,9 +45,10 @@ impl Identity<'_> {
         let workload = self.composition.environment.workload_identity.as_ref()?;
         let trust = self.workload(workload, namespace, account);
         let cluster = self.composition.cluster_of(service.cluster.as_deref());
-        let Roles { migrator, app, reader, .. } = Roles::of(name);
+        let Roles { migrator, app, reader, .. } = self.composition.names.roles(name);
         let logins = [migrator, app, reader].map(|login| self.login(cluster, &login));
-        Some(self.role(Holder::Service(name), trust, logins.into()))
+        let secrets = self.composition.secrets_of(&Subject::Service(name.into()));
+        Some(self.role(Holder::Service(name), trust, logins.into(), secrets))
     }
 
     /// A person has a login on each cluster, and so the right to use it.
@@ -60,17 +62,29 @@ impl Identity<'_> {
             (None, None) => return None,
         };
         let clusters = self.composition.environment.clusters.keys();
-        let logins = clusters.map(|cluster| self.login(cluster, &developer(name))).collect();
-        Some(self.role(Holder::Person(name), trust, logins))
+        let logins =
+            clusters.map(|cluster| self.login(cluster, &self.composition.names.person(name))).collect();
+        let secrets = self.composition.secrets_of(&Subject::Person(name.into()));
+        Some(self.role(Holder::Person(name), trust, logins, secrets))
     }
 
-    fn role(&self, holder: Holder<'_>, trust: Statement<Late>, logins: Vec<Late>) -> (Address, IamRole) {
+    fn role(
+        &self,
+        holder: Holder<'_>,
+        trust: Statement<Late>,
+        logins: Vec<Late>,
+        secrets: Vec<(Address, Option<String>)>,
+    ) -> (Address, IamRole) {
         let Composition { name, environment, .. } = self.composition;
         let address = holder.address();
         let mut policies = BTreeMap::new();
+        let mut statements = Vec::new();
         if !logins.is_empty() {
-            let connect = Statement::allow("Connect", &["rds-db:connect"]).on(logins);
-            policies.insert(POLICY.to_owned(), Policy::from(Document::new(vec![connect])));
+            statements.push(Statement::allow("Connect", &["rds-db:connect"]).on(logins));
+        }
+        statements.extend(self.passwords(secrets));
+        if !statements.is_empty() {
+            policies.insert(POLICY.to_owned(), Policy::from(Document::new(statements)));
         }
         let role = IamRole {
             name: holder.role(name),
@@ -82,6 +96,25 @@ impl Identity<'_> {
             tags: self.composition.tags(&address),
         };
         (address, role)
+    }
+
+    /// To read one's own passwords for MongoDB. An ARN of a secret ends in letters that AWS gives, so it is not guessed
+    /// with a `*`, behind which another's could begin alike. A key of the account's own needs to be allowed, too.
+    fn passwords(&self, secrets: Vec<(Address, Option<String>)>) -> Vec<Statement<Late>> {
+        let keys: BTreeSet<String> = secrets.iter().filter_map(|(_, key)| key.clone()).collect();
+        let arns: Vec<Late> =
+            secrets.into_iter().map(|(address, _)| Late::after(address, Output::Arn)).collect();
+        let mut statements = Vec::new();
+        if !arns.is_empty() {
+            statements.push(Statement::allow("ReadPassword", &["secretsmanager:GetSecretValue"]).on(arns));
+        }
+        if !keys.is_empty() {
+            let keys = keys.iter().map(|key| Late::after(AuroraCluster::key_of(key), Output::Arn));
+            let decrypt = Statement::allow("DecryptPassword", &["kms:Decrypt"]).on(keys.collect::<Vec<_>>());
+            let service = format!("secretsmanager.{}.amazonaws.com", self.aws.region);
+            statements.push(decrypt.only_if("StringEquals", "kms:ViaService", service));
+        }
+        statements
     }
 
     /// The ARN of one login on one cluster. Its id, and never `*`: in an account with two environments, that would open
@@ -142,7 +175,7 @@ fn literally(text: &str) -> String {
 }
 
 /// The partition of a region, the second part of every ARN.
-fn partition(region: &str) -> &'static str {
+pub(super) fn partition(region: &str) -> &'static str {
     let starts = |prefix: &str| region.starts_with(prefix);
     match () {
         () if starts("cn-") => "aws-cn",

@@ -1,29 +1,46 @@
 //! What an environment becomes. Alone knows that a service is a database, roles and access, and holds every naming rule.
 
 mod access;
+mod access_matrix;
+mod admission;
 mod aurora;
+mod backups;
+mod callers;
 mod identity;
+mod mongo;
+mod output;
 mod people;
+mod picture;
+pub mod recognise;
 mod service;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use access::{Expected, expected};
+pub use access_matrix::{OWNER, access_matrix};
+pub use admission::{Admission, admission};
 pub use aurora::{identifier, interest};
+pub use backups::snapshotted;
+pub use callers::{Caller, callers};
+pub use output::{Places, cluster_of, database_of, role_arn, service_output};
+pub use picture::{Drawn, picture};
 
 use crate::{
     engine::Desired,
     model::{
         environment::{Environment, Isolation, Platform, RemovedData},
         mark::{Mark, Subject},
+        names::Names,
     },
-    resources::{Any, aurora::cluster::AuroraCluster, local_server::LocalServer},
+    resources::{
+        Any, aurora::cluster::AuroraCluster, local_server::LocalServer, mongo::cluster as replica_set,
+    },
 };
 
 /// Everything that the environment declares, as resources. Pure: the same environment gives the same resources.
 pub fn compose(name: &str, environment: &Environment) -> Desired<Any> {
-    let mut composition = Composition { name, environment, desired: Desired::default() };
+    let mut composition = Composition::new(name, environment);
     composition.servers();
     for (service, declared) in &environment.services {
         let cluster = composition.cluster_of(declared.cluster.as_deref());
@@ -46,7 +63,9 @@ pub fn compose(name: &str, environment: &Environment) -> Desired<Any> {
     }
     composition.groups();
     composition.people();
+    composition.mongo();
     composition.identities();
+    composition.snapshots();
     composition.desired
 }
 
@@ -57,18 +76,31 @@ pub fn destroy(environment: &Environment) -> Desired<Any> {
         Platform::Local(_) => clusters.map(|cluster| LocalServer::address(cluster)).collect(),
         Platform::Aws(_) => clusters.map(|cluster| AuroraCluster::address(cluster)).collect(),
     };
-    Desired { resources: BTreeMap::new(), removed }
+    let looked_at = environment.mongo_clusters.keys().map(|cluster| replica_set(cluster)).collect();
+    Desired { resources: BTreeMap::new(), removed, looked_at }
 }
 
 struct Composition<'a> {
     name: &'a str,
     environment: &'a Environment,
+    names: Names,
     desired: Desired<Any>,
 }
 
 impl<'a> Composition<'a> {
+    /// Nothing is composed yet; what the names and the selections of an environment mean is known.
+    fn new(name: &'a str, environment: &'a Environment) -> Self {
+        Self { name, environment, names: Names::of(environment), desired: Desired::default() }
+    }
+
     fn mark(&self, subject: Subject) -> Mark {
-        Mark { environment: self.name.into(), subject, retired: false, protect: self.environment.protect }
+        Mark {
+            environment: self.name.into(),
+            subject,
+            retired: false,
+            protect: self.environment.protect,
+            note: None,
+        }
     }
 
     /// The cluster a service lives on; `config` has seen to it that one without a name has just one choice.

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Composition;
 use crate::{
     model::{
-        environment::{Access, DeveloperGroup, ServiceSelection},
+        environment::{Access, ConnectionLimit, DeveloperGroup, ServiceSelection},
         mark::Subject,
-        names::{IAM, Roles, developer},
+        names::IAM,
     },
     resources::pg_role::{Membership, PgRole},
 };
 
 /// A person with a few windows open.
-const CONNECTIONS: i32 = 5;
+pub(super) const CONNECTIONS: i32 = 5;
 
 impl<'a> Composition<'a> {
     /// A group has a role on each cluster that has one of its services.
@@ -22,7 +22,7 @@ impl<'a> Composition<'a> {
             let access = group.access.unwrap_or(self.environment.developers);
             let mut by_cluster: BTreeMap<&str, BTreeMap<String, Membership>> = BTreeMap::new();
             for (service, cluster) in self.services_of(group) {
-                let roles = Roles::of(service);
+                let roles = self.names.roles(service);
                 let of = by_cluster.entry(cluster).or_default();
                 match access {
                     Access::ReadWrite => of.insert(roles.writers, Membership::INHERIT),
@@ -32,7 +32,7 @@ impl<'a> Composition<'a> {
             }
             for (cluster, member_of) in by_cluster {
                 let mark = self.mark(Subject::Group(name.clone()));
-                let role = PgRole { member_of, ..PgRole::new(cluster, &developer(name), mark) };
+                let role = PgRole { member_of, ..PgRole::new(cluster, &self.names.group(name), mark) };
                 self.add(PgRole::address(cluster, &role.name.clone()), role);
             }
         }
@@ -47,15 +47,19 @@ impl<'a> Composition<'a> {
                 for (group, declared) in groups {
                     let here = self.services_of(declared).iter().any(|(_, of)| of == cluster);
                     if here && declared.members.contains(person) {
-                        member_of.insert(developer(group), Membership::INHERIT);
+                        member_of.insert(self.names.group(group), Membership::INHERIT);
                     }
                 }
                 let mark = self.mark(Subject::Person(person.clone()));
                 let role = PgRole {
                     login: true,
-                    connection_limit: CONNECTIONS,
+                    connection_limit: self
+                        .environment
+                        .connection_limits
+                        .person
+                        .map_or(CONNECTIONS, ConnectionLimit::number),
                     member_of,
-                    ..PgRole::new(cluster, &developer(person), mark)
+                    ..PgRole::new(cluster, &self.names.person(person), mark)
                 };
                 self.add(PgRole::address(cluster, &role.name.clone()), role);
             }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Composition;
 use crate::{
     model::{
-        environment::{Isolation, Service},
+        environment::{ConnectionLimit, Isolation, Service},
         mark::{Mark, Subject},
-        names::{APP, EXTENSIONS, IAM, Roles, SHARED},
+        names::{EXTENSIONS, IAM, Roles},
     },
     providers::postgres::PLANNER,
     resources::{
@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// Connections of a login that says nothing of it; Aurora's smaller classes take some hundreds in all.
-const CONNECTIONS: u32 = 50;
+pub(super) const CONNECTIONS: i32 = 50;
 /// A migration is one process; a few more let a person look what it does.
-const MIGRATOR_CONNECTIONS: i32 = 5;
+pub(super) const MIGRATOR_CONNECTIONS: i32 = 5;
 
 pub(super) fn privileges(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(ToString::to_string).collect()
@@ -38,10 +38,11 @@ impl Composition<'_> {
         service: &str,
         declared: Option<&Service>,
     ) -> Roles {
-        let roles = Roles::of(service);
+        let roles = self.names.roles(service);
         let mark = self.mark(Subject::Service(service.into()));
-        let limit = declared.and_then(|service| service.connection_limit).unwrap_or(CONNECTIONS);
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let limits = self.environment.connection_limits;
+        let limit = declared.and_then(|service| service.connection_limit).or(limits.service);
+        let limit = limit.map_or(CONNECTIONS, ConnectionLimit::number);
         // A retired service keeps its roles, for its data is theirs; but nobody can log in.
         let login = declared.is_some();
         let new = |name: &str| PgRole::new(cluster, name, mark.clone());
@@ -61,7 +62,7 @@ impl Composition<'_> {
             },
             PgRole {
                 login,
-                connection_limit: MIGRATOR_CONNECTIONS,
+                connection_limit: limits.migrator.map_or(MIGRATOR_CONNECTIONS, ConnectionLimit::number),
                 member_of: member(&roles.owner, Membership::SET),
                 ..new(&roles.migrator)
             },
@@ -85,10 +86,11 @@ impl Composition<'_> {
 
     pub(super) fn service_database(&mut self, cluster: &str, service: &str, declared: &Service) {
         let roles = self.service_roles(cluster, service, Some(declared));
+        let (name, schema) = (self.names.database(service), self.names.schema(service));
         let mark = self.mark(Subject::Service(service.into()));
         let mut settings: BTreeMap<String, String> =
             declared.settings.iter().map(|(key, value)| (key.clone(), value.text())).collect();
-        settings.insert("search_path".into(), path(APP, declared));
+        settings.insert("search_path".into(), path(&schema, declared));
         let database = PgDatabase {
             settings,
             role_settings: [
@@ -97,20 +99,23 @@ impl Composition<'_> {
             ]
             .into(),
             grants: connect(&roles),
-            ..PgDatabase::new(cluster, service, &roles.owner, mark.clone())
+            ..PgDatabase::new(cluster, &name, &roles.owner, mark.clone())
         };
-        self.add(PgDatabase::address(cluster, service), database);
+        self.add(PgDatabase::address(cluster, &name), database);
 
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
-        let mut access = PgAccess::new(cluster, service, None, &roles.owner, groups);
-        if !declared.extensions.is_empty() {
+        let mut access = PgAccess::new(cluster, &name, None, &roles.owner, groups);
+        if !declared.extensions.is_empty() || schema == EXTENSIONS {
             access.public_schema = [roles.writers.clone(), roles.readers.clone()].into();
         }
-        self.add(PgAccess::address(cluster, service, None), access);
+        self.add(PgAccess::address(cluster, &name, None), access);
         for extension in &declared.extensions {
-            self.extension(cluster, service, extension, mark.clone());
+            self.extension(cluster, &name, extension, mark.clone());
         }
-        self.schema(cluster, service, APP, &roles.owner, mark);
+        // That one is there with the database, and is its owner's.
+        if schema != EXTENSIONS {
+            self.schema(cluster, &name, &schema, &roles.owner, mark);
+        }
     }
 
     pub(super) fn schema(&mut self, cluster: &str, database: &str, name: &str, owner: &str, mark: Mark) {
@@ -133,6 +138,7 @@ impl Composition<'_> {
             name: name.into(),
             schema: EXTENSIONS.into(),
             mark: Some(mark),
+            facts: Facts::default(),
         };
         self.add(PgExtension::address(cluster, database, name), extension);
     }
@@ -143,25 +149,31 @@ impl Composition<'_> {
         let mark = Mark { retired: true, ..self.mark(Subject::Service(service.into())) };
         match self.environment.isolation {
             Isolation::Database => {
-                let database = PgDatabase {
+                let name = self.names.database(service);
+                let mut database = PgDatabase {
                     state: State::Retired,
                     connectable: false,
-                    ..PgDatabase::new(cluster, service, &roles.owner, mark)
+                    ..PgDatabase::new(cluster, &name, &roles.owner, mark)
                 };
-                self.add(PgDatabase::address(cluster, service), database);
+                database.facts.0.roles = roles.all().map(str::to_owned).into();
+                self.add(PgDatabase::address(cluster, &name), database);
             }
-            Isolation::Schema => self.schema(cluster, SHARED, service, &roles.owner, mark),
+            Isolation::Schema => {
+                let (database, schema) = (self.names.shared_database(), self.names.schema(service));
+                self.schema(cluster, &database, &schema, &roles.owner, mark);
+            }
         }
     }
 
     /// Removed with its data.
     pub(super) fn dropped_service(&mut self, cluster: &str, service: &str) {
-        let roles = Roles::of(service);
+        let (roles, database) = (self.names.roles(service), self.names.database(service));
+        let schema = self.names.schema(service);
         let removed = &mut self.desired.removed;
         removed.extend(roles.all().map(|role| PgRole::address(cluster, role)));
         removed.insert(match self.environment.isolation {
-            Isolation::Database => PgDatabase::address(cluster, service),
-            Isolation::Schema => PgSchema::address(cluster, SHARED, service),
+            Isolation::Database => PgDatabase::address(cluster, &database),
+            Isolation::Schema => PgSchema::address(cluster, &database, &schema),
         });
     }
 }
@@ -188,6 +200,6 @@ pub(super) fn reads_only() -> BTreeMap<String, String> {
 }
 
 pub(super) fn path(schema: &str, service: &Service) -> String {
-    let extensions = (!service.extensions.is_empty()).then_some(EXTENSIONS);
+    let extensions = (!service.extensions.is_empty() && schema != EXTENSIONS).then_some(EXTENSIONS);
     search_path(std::iter::once(schema).chain(extensions))
 }

@@ -7,11 +7,7 @@ use super::{
     service::{becomes, path, privileges, reads_only},
 };
 use crate::{
-    model::{
-        environment::Service,
-        mark::Subject,
-        names::{Roles, SHARED},
-    },
+    model::{environment::Service, mark::Subject, names::SHARED},
     providers::postgres::PLANNER,
     resources::{Grants, pg_access::PgAccess, pg_database::PgDatabase, pg_role::PgRole},
 };
@@ -19,8 +15,9 @@ use crate::{
 impl<'a> Composition<'a> {
     pub(super) fn service_schema(&mut self, cluster: &str, service: &str, declared: &Service) {
         let roles = self.service_roles(cluster, service, Some(declared));
+        let (database, schema) = (self.names.shared_database(), self.names.schema(service));
         let groups = Some((roles.writers.as_str(), roles.readers.as_str()));
-        let mut access = PgAccess::new(cluster, SHARED, Some(service), &roles.owner, groups);
+        let mut access = PgAccess::new(cluster, &database, Some(&schema), &roles.owner, groups);
         if !self.extensions_of_all(cluster).is_empty() {
             access.public_schema =
                 [&roles.owner, &roles.writers, &roles.readers].into_iter().cloned().collect();
@@ -33,7 +30,7 @@ impl<'a> Composition<'a> {
         .into();
         let mut settings: BTreeMap<String, String> =
             declared.settings.iter().map(|(key, value)| (key.clone(), value.text())).collect();
-        settings.insert("search_path".into(), path(service, declared));
+        settings.insert("search_path".into(), path(&schema, declared));
         let with = |more: BTreeMap<String, String>| settings.clone().into_iter().chain(more).collect();
         access.role_settings = [
             (roles.migrator.clone(), with(becomes(&roles.owner))),
@@ -41,26 +38,27 @@ impl<'a> Composition<'a> {
             (roles.reader.clone(), with(reads_only())),
         ]
         .into();
-        self.add(PgAccess::address(cluster, SHARED, Some(service)), access);
+        self.add(PgAccess::address(cluster, &database, Some(&schema)), access);
         let mark = self.mark(Subject::Service(service.into()));
-        self.schema(cluster, SHARED, service, &roles.owner, mark);
+        self.schema(cluster, &database, &schema, &roles.owner, mark);
     }
 
     /// The database itself. It has an owner of its own, so that no service's owner can make schemas in it. What each
     /// service may do in it stands with the service, so that one that left the YAML keeps it until it is removed.
     pub(super) fn shared_database(&mut self, cluster: &'a str) {
-        let owner = Roles::of(SHARED).owner;
+        let owner = self.names.shared_owner();
+        let name = self.names.shared_database();
         let mark = self.mark(Subject::Shared(SHARED.into()));
         let role = PgRole { admin_is_member: true, ..PgRole::new(cluster, &owner, mark.clone()) };
         self.add(PgRole::address(cluster, &owner), role);
 
         let grants = Grants::from([(PLANNER.to_owned(), privileges(&["CONNECT"]))]);
-        let database = PgDatabase { grants, ..PgDatabase::new(cluster, SHARED, &owner, mark.clone()) };
-        self.add(PgDatabase::address(cluster, SHARED), database);
-        let access = PgAccess::new(cluster, SHARED, None, &owner, None);
-        self.add(PgAccess::address(cluster, SHARED, None), access);
+        let database = PgDatabase { grants, ..PgDatabase::new(cluster, &name, &owner, mark.clone()) };
+        self.add(PgDatabase::address(cluster, &name), database);
+        let access = PgAccess::new(cluster, &name, None, &owner, None);
+        self.add(PgAccess::address(cluster, &name, None), access);
         for extension in self.extensions_of_all(cluster) {
-            self.extension(cluster, SHARED, extension, mark.clone());
+            self.extension(cluster, &name, extension, mark.clone());
         }
     }
 
