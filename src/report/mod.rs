@@ -1,13 +1,23 @@
 //! Plans and applies in words. [`PlanView`] is the only thing a renderer sees, so that a plan saved by one job can be
 //! shown by another that has no access to anything.
 
+pub mod access_matrix;
 mod account;
+pub mod checks;
+pub mod comment;
 mod diff;
 mod difference;
+pub mod docs;
 mod escape;
+mod glance;
+mod grid;
+pub mod history;
 pub mod json;
 pub mod markdown;
+pub mod output;
+pub mod page;
 mod paint;
+pub mod picture;
 #[cfg(test)]
 mod tests;
 pub mod text;

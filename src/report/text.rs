@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     count, diff, escape,
     paint::{Manner, Page, Sign},
-    view::{Held, PlanView, ResourceChange, Verdict},
+    view::{Held, PlanView, ResourceChange, Verdict, verdict},
 };
 
 /// How much to show, and how.
@@ -40,7 +40,7 @@ pub fn render(view: &PlanView, style: Style) -> String {
     }
     held(&mut page, &view.held, style.verbose);
     notes(&mut page, view);
-    unmanaged(&mut page, view, style.verbose);
+    unmanaged(&mut page, view, style);
     if !sorted.is_empty() && (style.summary || sorted.len() > LONG || view.counts.destroyed() > 0) {
         page.bare("Changes by action:");
         for change in &sorted {
@@ -49,7 +49,7 @@ pub fn render(view: &PlanView, style: Style) -> String {
         }
         page.bare("");
     }
-    page.bare(&summary(view, &page));
+    page.bare(&sentence(view, &page));
     if !sorted.is_empty() {
         if view.left_out > 0 {
             page.bare(&left_out(view));
@@ -69,6 +69,13 @@ pub(super) fn fenced(view: &PlanView, shown: impl Fn(Verdict) -> bool) -> String
     page.finish()
 }
 
+/// One object as the content of a `diff` fence, without what is said above it.
+pub(super) fn block(change: &ResourceChange) -> String {
+    let mut page = Page::new(Manner::Fence);
+    attributes(&mut page, change);
+    page.finish()
+}
+
 /// The dangerous first, then by address.
 pub(super) fn by_risk(view: &PlanView) -> Vec<&ResourceChange> {
     let mut sorted: Vec<&ResourceChange> = view.resource_changes.iter().collect();
@@ -82,6 +89,16 @@ pub(super) fn sign(verdict: Verdict) -> (Sign, &'static str) {
         Verdict::Replace => (Sign::Replace, "replace"),
         Verdict::Update => (Sign::Change, "update"),
         Verdict::Create => (Sign::Add, "create"),
+    }
+}
+
+/// The symbol of what is to be done, as in a plan.
+pub(super) fn mark(actions: &[String]) -> &'static str {
+    match verdict(actions) {
+        Verdict::Delete => "-",
+        Verdict::Replace => "-/+",
+        Verdict::Update => "~",
+        Verdict::Create => "+",
     }
 }
 
@@ -102,27 +119,23 @@ fn legend(page: &mut Page, changes: &[&ResourceChange]) {
 }
 
 fn object(page: &mut Page, change: &ResourceChange, verbose: bool) {
-    let (mark, fate) = match change.verdict() {
-        Verdict::Delete => (Sign::Remove, format!("will be {}", page.bold_red("destroyed"))),
-        Verdict::Replace => (Sign::Replace, format!("must be {}", page.bold_red("replaced"))),
-        Verdict::Update => (Sign::Change, "will be updated in-place".into()),
-        Verdict::Create => (Sign::Add, "will be created".into()),
+    let fate = match change.verdict() {
+        Verdict::Delete => format!("will be {}", page.bold_red("destroyed")),
+        Verdict::Replace => format!("must be {}", page.bold_red("replaced")),
+        Verdict::Update => "will be updated in-place".into(),
+        Verdict::Create => "will be created".into(),
     };
     let address = page.bold(&format!("# {}", escape::visible(change.address.as_str())));
-    page.line(Sign::None, 0, &format!("{address} {fate}"));
-    if let Some(reason) = &change.reason {
+    let made = change.reason.as_ref().filter(|_| change.verdict() == Verdict::Create);
+    let why = made.map(|reason| format!(" ({})", escape::visible(reason))).unwrap_or_default();
+    page.line(Sign::None, 0, &format!("{address} {fate}{why}"));
+    if let Some(reason) = change.reason.as_ref().filter(|_| made.is_none()) {
         page.line(Sign::None, 0, &format!("# (because {})", escape::visible(reason)));
     }
     for cost in &change.costs {
         page.line(Sign::None, 0, &format!("# ({})", escape::visible(cost)));
     }
-    page.line(mark, 2, &format!("{} {} {{", escape::key(&change.kind), escape::quoted(&change.name)));
-    let before = diff::attributes(&change.change.before, None);
-    let after = diff::attributes(&change.change.after, Some(&change.change.after_unknown));
-    let forced =
-        change.change.replace_paths.iter().filter_map(|path| path.first()).map(String::as_str).collect();
-    diff::body(page, &before, &after, &forced);
-    page.inner(mark, 2, "}");
+    attributes(page, change);
     if verbose {
         for effect in &change.effects {
             for line in effect.lines() {
@@ -132,6 +145,18 @@ fn object(page: &mut Page, change: &ResourceChange, verbose: bool) {
         }
     }
     page.bare("");
+}
+
+/// Kind and name, and what changes of the attributes.
+fn attributes(page: &mut Page, change: &ResourceChange) {
+    let mark = sign(change.verdict()).0;
+    page.line(mark, 2, &format!("{} {} {{", escape::key(&change.kind), escape::quoted(&change.name)));
+    let before = diff::attributes(&change.change.before, None);
+    let after = diff::attributes(&change.change.after, Some(&change.change.after_unknown));
+    let forced =
+        change.change.replace_paths.iter().filter_map(|path| path.first()).map(String::as_str).collect();
+    diff::body(page, &before, &after, &forced);
+    page.inner(mark, 2, "}");
 }
 
 /// Held objects, grouped by what holds them: a server that cannot be read may hold thousands.
@@ -174,18 +199,24 @@ fn notes(page: &mut Page, view: &PlanView) {
     page.bare("");
 }
 
-fn unmanaged(page: &mut Page, view: &PlanView, verbose: bool) {
+fn unmanaged(page: &mut Page, view: &PlanView, style: Style) {
     let all = &view.unmanaged;
     if all.is_empty() {
         return;
     }
-    let cap = if verbose { all.len() } else { UNMANAGED };
-    let mut names: Vec<String> =
-        all.iter().take(cap).map(|address| escape::visible(address.as_str())).collect();
-    if all.len() > cap {
-        names.push(format!("and {} more", all.len() - cap));
+    let counts =
+        view.unmanaged_counts.iter().map(|(kind, count)| format!("{count} {}", escape::visible(kind)));
+    let counts: Vec<String> = counts.collect();
+    page.bare(&format!("Unmanaged (reported, never touched): {}", counts.join(", ")));
+    if !style.summary {
+        let cap = if style.verbose { all.len() } else { UNMANAGED };
+        let mut names: Vec<String> =
+            all.iter().take(cap).map(|address| escape::visible(address.as_str())).collect();
+        if all.len() > cap {
+            names.push(format!("and {} more", all.len() - cap));
+        }
+        page.line(Sign::None, 0, &names.join(", "));
     }
-    page.bare(&format!("Unmanaged (reported, never touched): {}", names.join(", ")));
     page.bare("");
 }
 
@@ -195,7 +226,12 @@ pub(super) fn totals(view: &PlanView) -> String {
     format!("{} to add, {} to change, {} to destroy", counts.added(), counts.update, counts.destroyed())
 }
 
-fn summary(view: &PlanView, page: &Page) -> String {
+/// The sentence that sums a plan up, without colour.
+pub(super) fn summary(view: &PlanView) -> String {
+    sentence(view, &Page::new(Manner::Plain))
+}
+
+fn sentence(view: &PlanView, page: &Page) -> String {
     let counts = &view.counts;
     if counts.changes() == 0 {
         let no_changes = page.bold_green("No changes.");
@@ -217,7 +253,7 @@ fn summary(view: &PlanView, page: &Page) -> String {
     format!("{} {}.{note}", page.bold("Plan:"), totals(view))
 }
 
-fn left_out(view: &PlanView) -> String {
+pub(super) fn left_out(view: &PlanView) -> String {
     let verb = if view.left_out == 1 { "is" } else { "are" };
     format!("{} {verb} not included, because of --target or --exclude.", count(view.left_out, "change"))
 }

@@ -51,6 +51,9 @@ pub struct PlanView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
     pub unmanaged: Vec<Address>,
+    /// How many of them there are of each kind.
+    #[serde(default)]
+    pub unmanaged_counts: BTreeMap<String, usize>,
     pub guards: Vec<Finding>,
     pub counts: Counts,
     pub left_out: usize,
@@ -159,14 +162,18 @@ impl Verdict {
 }
 
 impl ResourceChange {
-    /// Read from a file, `actions` may be anything; what is not understood must not look harmless.
     pub fn verdict(&self) -> Verdict {
-        match self.change.actions.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["create"] => Verdict::Create,
-            ["update"] => Verdict::Update,
-            ["delete", "create"] | ["create", "delete"] => Verdict::Replace,
-            _ => Verdict::Delete,
-        }
+        verdict(&self.change.actions)
+    }
+}
+
+/// Read from a file, `actions` may be anything; what is not understood must not look harmless.
+pub(super) fn verdict(actions: &[String]) -> Verdict {
+    match actions.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["create"] => Verdict::Create,
+        ["update"] => Verdict::Update,
+        ["delete", "create"] | ["create", "delete"] => Verdict::Replace,
+        _ => Verdict::Delete,
     }
 }
 
@@ -238,6 +245,7 @@ impl PlanView {
             notes: (plan.notes.iter())
                 .map(|(address, message)| Note { address: address.clone(), message: message.clone() })
                 .collect(),
+            unmanaged_counts: by_kind(&plan.unmanaged),
             unmanaged: plan.unmanaged.iter().cloned().collect(),
             guards: about.findings,
             counts,
@@ -250,6 +258,14 @@ impl PlanView {
             },
         })
     }
+}
+
+fn by_kind(addresses: &BTreeSet<Address>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for address in addresses {
+        *counts.entry(address.kind().to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 fn change<R: Resource>(
@@ -275,10 +291,12 @@ fn change<R: Resource>(
             let paths = guilty(&before, &after, &after_unknown, why);
             (Some("replace_because_cannot_update"), Some(why.clone()), paths)
         }
+        Action::Delete { old } if old.reason().is_some() => (None, old.reason(), Vec::new()),
         Action::Delete { .. } if !destroy => {
             let reason = "it is not declared in the environment's YAML";
             (Some("delete_because_no_resource_config"), Some(reason.into()), Vec::new())
         }
+        Action::Create { new } => (None, new.reason(), Vec::new()),
         _ => (None, None, Vec::new()),
     };
     let costs = step.action.wanted().zip(step.action.existing()).map(|(new, old)| new.costs(old));

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Markdown without its code spans: a run of backticks up to the next run of the same length.
-fn without_code(markdown: &str) -> String {
+pub(super) fn without_code(markdown: &str) -> String {
     let ticks = Regex::new("`+").unwrap();
     let (mut prose, mut rest) = (String::new(), markdown);
     while let Some(at) = rest.find('`') {
@@ -48,8 +48,7 @@ fn hostile_names_do_nothing() {
         plan.steps.push(Step { address, action, after: BTreeSet::new(), protected: false });
     }
     plan.unmanaged.insert(Address::new("toy", hostile));
-    let finding =
-        Finding { guard: "g".into(), message: hostile.into(), hint: hostile.into(), addresses: Vec::new() };
+    let finding = Finding::new("g", hostile.into(), hostile, Vec::new());
     let view = view_of(&plan, About { findings: vec![finding], environment: hostile.into(), ..about() });
 
     let text = text::render(&view, Style { verbose: true, ..Style::default() });

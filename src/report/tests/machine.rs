@@ -30,7 +30,7 @@ fn json_round_trip() {
 fn json_of_one_change() {
     let view: Value = serde_json::from_str(&json::render(&mixed()).unwrap()).unwrap();
     let top: Vec<&String> = view.as_object().unwrap().keys().collect();
-    assert_snapshot!(format!("{top:?}"), @r#"["applyable", "complete", "counts", "digest", "environment", "errored", "format_version", "guards", "held", "infra_version", "left_out", "options", "order", "protect", "resource_changes", "unmanaged"]"#);
+    assert_snapshot!(format!("{top:?}"), @r#"["applyable", "complete", "counts", "digest", "environment", "errored", "format_version", "guards", "held", "infra_version", "left_out", "options", "order", "protect", "resource_changes", "unmanaged", "unmanaged_counts"]"#);
     assert_snapshot!(serde_json::to_string_pretty(&view["resource_changes"][1]).unwrap(), @r#"
     {
       "action_reason": "replace_because_cannot_update",

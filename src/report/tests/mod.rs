@@ -1,7 +1,9 @@
 //! Fixed plans in all their renderings, and plans made to do harm.
 
+mod comment;
 mod hostile;
 mod machine;
+mod page;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,12 +150,12 @@ fn mixed_plan() -> Plan<Thing> {
 }
 
 fn mixed() -> PlanView {
-    let findings = vec![Finding {
-        guard: "protected_destroy".into(),
-        message: "pg_role.main/billing_rw would be destroyed, but its mark protects it".into(),
-        hint: "if it must go: --allow-destroy=pg_role.main/billing_rw".into(),
-        addresses: vec![address("pg_role.main/billing_rw")],
-    }];
+    let findings = vec![Finding::new(
+        "protected_destroy",
+        "pg_role.main/billing_rw would be destroyed, but its mark protects it".into(),
+        "if it must go: --allow-destroy=pg_role.main/billing_rw",
+        vec![address("pg_role.main/billing_rw")],
+    )];
     view_of(&mixed_plan(), About { findings, ..about() })
 }
 

@@ -97,7 +97,8 @@ fn text_of_a_mixed_plan() {
       pg_database.main/billing: it bears data; say `removed: {services: {billing: ...}}`
       pg_role.main/legacy: exists, but does not carry our mark; it is left alone until it is adopted
 
-    Unmanaged (reported, never touched): pg_role.main/u00, pg_role.main/u01, pg_role.main/u02, pg_role.main/u03, pg_role.main/u04, pg_role.main/u05, pg_role.main/u06, pg_role.main/u07, pg_role.main/u08, pg_role.main/u09, and 2 more
+    Unmanaged (reported, never touched): 12 pg_role
+      pg_role.main/u00, pg_role.main/u01, pg_role.main/u02, pg_role.main/u03, pg_role.main/u04, pg_role.main/u05, pg_role.main/u06, pg_role.main/u07, pg_role.main/u08, pg_role.main/u09, and 2 more
 
     Changes by action:
       - destroy  pg_role.main/billing_rw
@@ -185,7 +186,7 @@ fn summary_only_and_verbose() {
       pg_database.main/billing: it bears data; say `removed: {services: {billing: ...}}`
       pg_role.main/legacy: exists, but does not carry our mark; it is left alone until it is adopted
 
-    Unmanaged (reported, never touched): pg_role.main/u00, pg_role.main/u01, pg_role.main/u02, pg_role.main/u03, pg_role.main/u04, pg_role.main/u05, pg_role.main/u06, pg_role.main/u07, pg_role.main/u08, pg_role.main/u09, and 2 more
+    Unmanaged (reported, never touched): 12 pg_role
 
     Changes by action:
       - destroy  pg_role.main/billing_rw

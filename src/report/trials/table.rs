@@ -1,12 +1,12 @@
 //! Who may do what, as a table: a line for each login, a column for each database or schema.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{escape, paint::Page},
+    super::{
+        grid::{self, Row},
+        paint::Page,
+    },
     Trial, Trials,
 };
 use crate::model::access::{Observed, Operation};
@@ -33,7 +33,6 @@ impl Trials {
                 Some(schema) if !merged => format!("{cluster}{}.{schema}", trial.database),
                 _ => format!("{cluster}{}", trial.database),
             };
-            let column = escape::visible(&column);
             let cell = cells.entry(&trial.login).or_default().entry(column.clone()).or_default();
             cell.add(trial);
             if !columns.contains(&column) {
@@ -41,40 +40,13 @@ impl Trials {
             }
         }
         columns.sort();
-        let first = cells.keys().map(|login| login.chars().count()).max().unwrap_or_default().max(5);
-        let cell = |login: &str, column: &String| {
-            cells.get(login).and_then(|row| row.get(column)).map_or_else(String::new, Cell::word)
-        };
-        let wide = |column: &String| {
-            let words = cells.keys().map(|login| cell(login, column).chars().count());
-            words.chain([column.chars().count()]).max().unwrap_or_default()
-        };
-        let mut rest = &columns[..];
-        while !rest.is_empty() {
-            let mut used = first;
-            let fits = rest.iter().take_while(|column| {
-                used += 2 + wide(column);
-                used <= WIDTH
-            });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            if rest.len() < columns.len() {
-                page.bare("");
-            }
-            let mut head = format!("{:<first$}", "login");
-            for column in now {
-                let _ = write!(head, "  {column:<0$}", wide(column));
-            }
-            let head = page.bold(head.trim_end());
-            page.bare(&head);
-            for login in cells.keys() {
-                let mut line = format!("{:<first$}", escape::visible(login));
-                for column in now {
-                    let _ = write!(line, "  {:<1$}", cell(login, column), wide(column));
-                }
-                page.bare(&escape::line(line.trim_end()));
-            }
-            rest = later;
-        }
+        let rows: Vec<Row> = (cells.iter())
+            .map(|(login, row)| Row {
+                title: (*login).to_owned(),
+                cells: columns.iter().map(|c| row.get(c).map_or_else(String::new, Cell::word)).collect(),
+            })
+            .collect();
+        grid::draw(page, "login", &columns, &rows, WIDTH);
         if !columns.is_empty() {
             let legend = "owns: everything; writes, reads: data; temp: temporary tables only; connect: nothing else; \
                           -: nothing; !: differs";
