@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::terminal;
-use crate::report;
+use crate::report::{self, docs::Docs};
 
 /// What is told of an error, as data, so that it can be printed or put into JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Failure {
     /// Each cause of the one before.
     pub causes: Vec<String>,
     pub hints: Vec<String>,
+    /// Where the documentation tells more.
+    pub see: Option<Docs>,
 }
 
 impl Failure {
@@ -43,8 +45,18 @@ impl Failure {
         self
     }
 
+    #[must_use]
+    pub fn see(mut self, docs: Docs) -> Self {
+        self.see = Some(docs);
+        self
+    }
+
     /// Plain, or in Terraform's box when in colour. tfcmt looks for a line that starts with `Error: `.
     pub fn text(&self, colour: bool) -> String {
+        self.labelled("Error: ", "31", colour)
+    }
+
+    fn labelled(&self, title: &str, code: &str, colour: bool) -> String {
         let mut lines = Vec::new();
         let told = |label: &str, text: &str, lines: &mut Vec<String>| {
             for (place, line) in text.lines().enumerate() {
@@ -52,21 +64,24 @@ impl Failure {
                 lines.push(report::line(&format!("{label}{line}")));
             }
         };
-        told("Error: ", &self.summary, &mut lines);
+        told(title, &self.summary, &mut lines);
         for cause in &self.causes {
             told("  caused by: ", cause, &mut lines);
         }
         for hint in &self.hints {
             told("  hint: ", hint, &mut lines);
         }
+        if let Some(docs) = self.see {
+            lines.push(format!("  see {docs}"));
+        }
         if !colour {
             return format!("{}\n", lines.join("\n"));
         }
-        let bar = |mark: &str| format!("\x1b[31m{mark}\x1b[0m");
+        let bar = |mark: &str| format!("\x1b[{code}m{mark}\x1b[0m");
         let mut boxed = vec![bar("╷")];
         for (place, line) in lines.iter().enumerate() {
-            let line = match line.strip_prefix("Error: ") {
-                Some(rest) if place == 0 => format!("\x1b[1;31mError: \x1b[0m\x1b[1m{rest}\x1b[0m"),
+            let line = match line.strip_prefix(title) {
+                Some(rest) if place == 0 => format!("\x1b[1;{code}m{title}\x1b[0m\x1b[1m{rest}\x1b[0m"),
                 _ => line.clone(),
             };
             boxed.push(format!("{} {line}", bar("│")));
@@ -79,6 +94,13 @@ impl Failure {
     pub fn print(&self, colour: bool) {
         terminal::err(&self.text(colour));
     }
+
+    /// Prints it to stderr as something that fails nothing.
+    pub fn warn(&self, colour: bool) {
+        terminal::err(&self.labelled("Warning: ", "33", colour));
+        let causes = self.causes.iter().map(|cause| format!(": {cause}"));
+        terminal::annotate(&report::visible(&format!("{}{}", self.summary, causes.collect::<String>())));
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +108,7 @@ mod tests {
     use std::{fmt, io};
 
     use super::*;
+    use crate::report::docs;
 
     #[derive(Debug)]
     struct Outer(io::Error);
@@ -104,14 +127,16 @@ mod tests {
 
     #[test]
     fn what_why_and_how_to_go_on() {
-        let failure =
-            Failure::of(&Outer(io::Error::other("no \x1b[2Jroute\n::error::to host"))).hint("is the VPN up?");
+        let failure = Failure::of(&Outer(io::Error::other("no \x1b[2Jroute\n::error::to host")))
+            .hint("is the VPN up?")
+            .see(docs::LOCKED);
         insta::assert_snapshot!(failure.text(false), @r"
         Error: cannot reach the cluster
             at line two
           caused by: no \u001b[2Jroute
           \u003a:error::to host
           hint: is the VPN up?
+          see docs/history.md#one-at-a-time
         ");
         let coloured = failure.text(true);
         assert!(

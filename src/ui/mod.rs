@@ -3,6 +3,7 @@
 pub mod failure;
 pub mod progress;
 pub mod prompt;
+pub mod safe;
 pub mod terminal;
 
 pub use failure::Failure;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::terminal;
+use super::{safe::safe, terminal};
 use crate::{
     engine::{Event, Observer, Verb},
     model::Address,
@@ -56,7 +56,7 @@ impl Progress {
         match manner {
             Manner::Json => Self::into(manner, |line| {
                 let mut stdout = io::stdout().lock();
-                stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())
+                stdout.write_all(safe(line).as_bytes()).and_then(|()| stdout.flush())
             }),
             Manner::Lines { .. } | Manner::Quiet => Self::into(manner, |line| {
                 terminal::err(line);

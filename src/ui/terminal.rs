@@ -5,6 +5,8 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use super::safe;
+
 /// What decides about colour, besides what a stream is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
@@ -61,7 +63,7 @@ impl Terminal {
         if self.closed.get() {
             return Ok(());
         }
-        self.put(&mut io::stdout().lock(), text)
+        self.put(&mut io::stdout().lock(), &safe::safe(text))
     }
 
     /// Writes to stderr. There is nobody left to tell when that fails.
@@ -85,10 +87,19 @@ impl Terminal {
     }
 }
 
+/// Shows a warning at the job, not only in its log. On stderr, where nobody reads a document.
+pub(super) fn annotate(text: &str) {
+    if safe::github() {
+        let line = format!("::warning title=infra::{}\n", safe::escaped(&safe::masked(text)));
+        let mut stderr = io::stderr().lock();
+        let _ = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
 /// Writes to stderr.
 pub(super) fn err(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr.write_all(safe::safe(text).as_bytes()).and_then(|()| stderr.flush());
 }
 
 #[cfg(test)]
