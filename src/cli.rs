@@ -1,17 +1,54 @@
 //! What can be typed. The doc comments here are the help.
 
-use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
+mod access;
+mod apply;
+mod backup;
+mod comment;
+mod connect;
+mod doctor;
+mod fmt;
+mod graph;
+mod history;
+mod import;
+mod line;
+mod man;
+mod output;
+mod plan;
+mod snapshot;
+mod span;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::Shell;
 
-use crate::model::duration::Duration;
+pub use access::{Access, AccessFormat};
+pub use apply::{Apply, Destroy, How};
+pub use backup::{Backup, BackupCommand, BackupList, BackupRun};
+pub use comment::Comment;
+pub use connect::Connect;
+pub use doctor::Doctor;
+pub use fmt::Fmt;
+pub use graph::{Graph, Language};
+pub use history::{History, HistoryCommand, HistoryShow};
+pub use import::Import;
+pub use man::Man;
+pub use output::{Output, OutputFormat};
+pub use plan::{Plan, Review, Shape};
+pub use snapshot::Snapshot;
 
 /// Reconciles one environment with its YAML: Postgres clusters, what is inside them, and who may use it.
 ///
 /// There is no state file: every plan reads the servers themselves.
 #[derive(Debug, Parser)]
-#[command(name = "infra", version, propagate_version = true, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(
+    name = "infra",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
+#[command(after_help = EXIT_CODES, after_long_help = VARIABLES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -21,7 +58,18 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 error; 2 changes present (with --detailed-exitcode); 3 refused by a guard;
-4 stale plan or digest; 5 locked by another run; 6 apply incomplete; 129, 130, 143 interrupted.";
+4 stale plan or digest; 5 locked by another run; 6 apply incomplete; 129, 130, 143 interrupted.
+Those of a snapshot: infra snapshot --help. Variables of the environment: infra --help";
+
+const VARIABLES: &str = "\
+Exit codes: 0 done; 1 error; 2 changes present (with --detailed-exitcode); 3 refused by a guard;
+4 stale plan or digest; 5 locked by another run; 6 apply incomplete; 129, 130, 143 interrupted.
+Those of a snapshot: infra snapshot --help
+
+Variables: what a flag can say, the variable in brackets behind it can say too; a flag counts more. Besides:
+  INFRA_CLI_ARGS        more arguments, for every command; INFRA_CLI_ARGS_plan: for `infra plan`, and so on
+  INFRA_MASK            regular expressions, one a line: what they match is shown as ***, in output, comments and summaries
+  INFRA_IN_AUTOMATION   no hints on what to type next; so too where CI is set";
 
 #[derive(Args, Debug)]
 pub struct Global {
@@ -32,10 +80,10 @@ pub struct Global {
     #[arg(short = 'C', long, global = true, env = "INFRA_CHDIR", value_name = "DIR")]
     pub chdir: Option<PathBuf>,
     /// Never use colour
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "INFRA_NO_COLOR", value_parser = FalseyValueParser::new())]
     pub no_color: bool,
     /// No progress, only results and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, env = "INFRA_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Also show the SQL and the calls that each change makes
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -59,6 +107,8 @@ impl Global {
 pub enum Command {
     /// Check the YAML of an environment, or of all; nothing else is read
     Validate(Validate),
+    /// Lay the YAML out anew; comments and the order of keys stay
+    Fmt(Fmt),
     /// Print the merged configuration, each value with the place it comes from
     Config(Config),
     /// Show what would change; reads only
@@ -67,18 +117,47 @@ pub enum Command {
     Apply(Apply),
     /// Remove everything that the environment has made
     Destroy(Destroy),
+    /// Put saved plans on a pull request as a comment, or edit the one that is there; needs no cloud credentials
+    Comment(Comment),
     /// Show a saved plan, or what exists
     Show(Show),
-    /// Give the mark of this environment to what exists without one
+    /// Print the YAML for what exists and is not declared; with `--adopt`, give our mark to what is
     Import(Import),
+    /// List what was applied, by whom, and how it ended; reads only
+    History(History),
+    /// Draw the architecture: services, databases, clusters, who may reach them; from the YAML alone
+    Graph(Graph),
     /// Try every login on every database, and compare with what is declared
     Verify(Verify),
+    /// Print what an application needs to know: endpoints, database, users, role; no secret
+    Output(Output),
+    /// Open a service's database, or run a command on it, as yourself
+    Connect(Connect),
+    /// Show who can do what where, by the YAML or on the servers, and why
+    Access(Access),
+    /// Check credentials, rights, ways and clocks, and say how to mend what is not well; reads only
+    Doctor(Doctor),
+    /// Lock one secondary of a MongoDB replica set, snapshot its disks, and unlock it whatever happens
+    Snapshot(Box<Snapshot>),
+    /// Snapshots of replica sets by policy: list them, or take and delete what is due
+    Backup(Backup),
     /// Print the JSON Schema of the YAML, or of a plan
     Schema(Schema),
-    /// Print a completion script
+    /// Print a completion script, which knows environments and addresses: `source <(infra completion bash)`
     Completion(Completion),
+    /// Print the manual page, or write one for each command
+    Man(Man),
     /// Print the version
     Version(Version),
+    /// Holds the lock of a snapshot; started by `infra snapshot` alone
+    #[command(name = "__guard", hide = true)]
+    Guard,
+    /// Becomes the snapshot command; started by `infra snapshot` alone
+    #[command(name = "__gate", hide = true)]
+    Gate {
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     #[command(hide = true)]
     Init,
     #[command(hide = true)]
@@ -96,113 +175,9 @@ pub struct Validate {
 
 #[derive(Args, Debug)]
 pub struct Config {
+    /// Print it as JSON, without the places
     #[arg(long)]
     pub json: bool,
-}
-
-/// Which part of a plan, and how many hands.
-#[derive(Args, Clone, Debug)]
-pub struct Shape {
-    /// Only this, and what it needs; `*` stands for any text; may be repeated
-    #[arg(long, value_name = "ADDRESS")]
-    pub target: Vec<String>,
-    /// All but this, and what needs it; may be repeated
-    #[arg(long, value_name = "ADDRESS")]
-    pub exclude: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub struct Plan {
-    #[command(flatten)]
-    pub shape: Shape,
-    /// Plan to remove everything
-    #[arg(long)]
-    pub destroy: bool,
-    /// Save the plan for `infra apply FILE`
-    #[arg(short, long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Print the plan as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Print the plan for people and save it as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json_into: Option<PathBuf>,
-    /// Print the plan as Markdown, for a pull request
-    #[arg(long, conflicts_with = "json")]
-    pub markdown: bool,
-    /// Print only which objects change
-    #[arg(long)]
-    pub summary: bool,
-    /// Exit with 2 when there are changes
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Addresses that may be destroyed
-    #[arg(long, value_name = "ADDRESS")]
-    pub allow_destroy: Vec<String>,
-    /// Most changes at once; a plan makes none
-    #[arg(long, hide = true, default_value_t = 8)]
-    pub parallelism: usize,
-    /// Write what was read into a file, for a bug report
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub save_world: Option<PathBuf>,
-    /// Plan from such a file instead of reading
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub world: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub struct Apply {
-    /// A plan saved by `infra plan --out FILE`: refused if what it rests on has changed
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["target", "exclude"])]
-    pub plan_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub shape: Shape,
-    /// Apply as `infra destroy` does
-    #[arg(long, hide = true)]
-    pub destroy: bool,
-    #[command(flatten)]
-    pub how: How,
-}
-
-#[derive(Args, Debug)]
-pub struct Destroy {
-    #[command(flatten)]
-    pub shape: Shape,
-    #[command(flatten)]
-    pub how: How,
-}
-
-/// How to apply.
-#[derive(Args, Clone, Debug)]
-pub struct How {
-    /// Do not ask. Approves changes; never overrides a guard
-    #[arg(long)]
-    pub auto_approve: bool,
-    /// Apply only if the plan has this digest; counts as approval
-    #[arg(long, value_name = "HEX")]
-    pub expect_digest: Option<String>,
-    /// This may be destroyed; may be repeated. `all` outside protected environments
-    #[arg(long, value_name = "ADDRESS")]
-    pub allow_destroy: Vec<String>,
-    /// How long to wait for another run to end
-    #[arg(long, value_name = "DURATION", env = "INFRA_LOCK_TIMEOUT", default_value = "0s")]
-    pub lock_timeout: Duration,
-    /// Most changes at once
-    #[arg(long, value_name = "N", env = "INFRA_PARALLELISM", default_value_t = 8, value_parser = at_least_one)]
-    pub parallelism: usize,
-    /// Print events and the account as JSON, one object a line
-    #[arg(long)]
-    pub json: bool,
-    /// Print only which objects change
-    #[arg(long)]
-    pub summary: bool,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(number @ 1..=256) => Ok(number),
-        _ => Err("expected a number from 1 to 256".into()),
-    }
 }
 
 #[derive(Args, Debug)]
@@ -210,24 +185,20 @@ pub struct Show {
     /// A plan saved by `infra plan --out FILE`; without it, what exists
     #[arg(value_name = "PLANFILE")]
     pub plan_file: Option<PathBuf>,
+    /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print it as Markdown
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Import {
-    /// What to adopt, such as `aurora_cluster.main`; may be repeated
-    #[arg(long, value_name = "ADDRESS", required = true)]
-    pub adopt: Vec<String>,
-    /// How long to wait for another run to end
-    #[arg(long, value_name = "DURATION", env = "INFRA_LOCK_TIMEOUT", default_value = "0s")]
-    pub lock_timeout: Duration,
+    /// Write the saved plan as a page for a browser instead: one file that loads nothing
+    #[arg(long, value_name = "FILE", requires = "plan_file", conflicts_with_all = ["json", "markdown"])]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub struct Verify {
+    /// Print every trial as JSON
     #[arg(long)]
     pub json: bool,
     /// Print every trial, not only a summary and the differences
@@ -237,6 +208,7 @@ pub struct Verify {
 
 #[derive(Args, Debug)]
 pub struct Schema {
+    /// Of which document
     #[arg(value_enum, default_value_t = Document::Environment)]
     pub document: Document,
 }
@@ -251,71 +223,30 @@ pub enum Document {
 
 #[derive(Args, Debug)]
 pub struct Completion {
+    /// For which shell
     pub shell: Shell,
 }
 
 #[derive(Args, Debug)]
 pub struct Version {
+    /// Print it as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Parses what was typed, Terraform's single dashes (`-auto-approve`, `-out=p`) included.
+/// Parses what was typed, Terraform's single dashes (`-auto-approve`, `-out=p`) and `INFRA_CLI_ARGS` included.
 ///
 /// # Errors
 /// As clap has them; help and version are among them.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(normalise(arguments))
-}
-
-/// Turns `-name` and `-name=value` into `--name` where a long flag has that name. Left alone, clap would read
-/// `-exclude=x` as `-e xclude=x`: another environment.
-fn normalise(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let longs = long_flags();
-    let mut literal = false;
-    let one = |argument: OsString| {
-        let Some(text) = argument.to_str() else { return argument };
-        literal |= text == "--";
-        let name = text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.len() > 1);
-        let known = name.and_then(|name| name.split('=').next()).is_some_and(|name| longs.contains(name));
-        if known && !literal { format!("-{text}").into() } else { argument }
-    };
-    arguments.into_iter().map(one).collect()
-}
-
-fn long_flags() -> BTreeSet<String> {
-    let command = Cli::command();
-    let all = std::iter::once(&command).chain(command.get_subcommands());
-    let flags = all.flat_map(|command| command.get_arguments().filter_map(|argument| argument.get_long()));
-    flags.chain(["help", "version"]).map(str::to_owned).collect()
+    Cli::try_parse_from(line::complete(arguments, |name| std::env::var(name).ok())?)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
-
-    fn normalised(arguments: &str) -> String {
-        let typed = arguments.split(' ').map(OsString::from);
-        normalise(typed).into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn terraform_fingers() {
-        for (typed, meant) in [
-            (
-                "infra plan -env=test -detailed-exitcode -out=p",
-                "infra plan --env=test --detailed-exitcode --out=p",
-            ),
-            ("infra apply -auto-approve -e test", "infra apply --auto-approve -e test"),
-            ("infra plan -exclude=a.b -target c.d", "infra plan --exclude=a.b --target c.d"),
-            ("infra plan -o p -C d -v -vv", "infra plan -o p -C d -v -vv"),
-            ("infra -help", "infra --help"),
-            ("infra -chdir=x plan", "infra --chdir=x plan"),
-            ("infra apply -- -out", "infra apply -- -out"),
-        ] {
-            assert_eq!(normalised(typed), meant);
-        }
-    }
 
     #[test]
     fn the_definition_holds_together() {

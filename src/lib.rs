@@ -5,7 +5,7 @@
 //! the servers         --providers/resources: read--------> World
 //! plan(&Desired, &World) -> Plan                 pure; no client, clock, randomness or log in it
 //! guard(&Plan, &Limits) -> findings              pure
-//! PlanView::of(&Plan) -> text | markdown | json  one view, three short renderers
+//! PlanView::of(&Plan) -> text | markdown | json | page  one view, short renderers
 //! apply(&Plan, &Live<ReadWrite>, &observer)      decides nothing; every step is already in the plan
 //! ```
 //!
@@ -20,4 +20,5 @@ pub mod model;
 pub mod providers;
 pub mod report;
 pub mod resources;
+pub mod snapshot;
 pub mod ui;

@@ -3,22 +3,20 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use super::{
-    Exit, Stop,
+    Exit, Stop, approval,
     interrupt::Signals,
+    locks::Locks,
     plan::{saved, style, unreadable},
-    session::{Planned, Session, Wanted, who},
+    record::{self, HISTORY, Writing},
+    session::{Planned, Session, Wanted},
 };
 use crate::{
     cli::{self, Global, How},
-    engine::{self, Digest},
+    engine::{self, Digest, Outcome},
     model::Address,
-    providers::{
-        ReadWrite,
-        ledger::{FileLock, Holder, LedgerError},
-        postgres::{Lock, LockError},
-    },
-    report::{Account, PlanView, difference, text},
-    resources::Live,
+    providers::{ReadWrite, ledger::Ledger, postgres::SqlError},
+    report::{Account, PlanView, comment::Status, difference, docs, history::Approved, text},
+    resources::{Live, mongo::snapshot::still_locked},
     ui::{Approval, Failure, NotApproved, Progress, Terminal, progress::Manner, prompt},
 };
 
@@ -34,7 +32,7 @@ pub(super) async fn apply(
         wanted.selection.excludes.clone_from(&reviewed.options.excludes);
         wanted.destroy = reviewed.options.destroy;
     }
-    let run = Run { global, how: &arguments.how, terminal, wanted, reviewed, verb: "apply" };
+    let run = Run { global, how: &arguments.how, terminal, wanted, reviewed, approved: None, verb: "apply" };
     Box::pin(run.run()).await
 }
 
@@ -44,7 +42,15 @@ pub(super) async fn destroy(
     terminal: &Terminal,
 ) -> Result<Exit, Stop> {
     let wanted = Wanted::new(&arguments.shape, true, &arguments.how.allow_destroy);
-    let run = Run { global, how: &arguments.how, terminal, wanted, reviewed: None, verb: "destroy" };
+    let run = Run {
+        global,
+        how: &arguments.how,
+        terminal,
+        wanted,
+        reviewed: None,
+        approved: None,
+        verb: "destroy",
+    };
     Box::pin(run.run()).await
 }
 
@@ -55,54 +61,26 @@ struct Run<'a> {
     wanted: Wanted,
     /// The saved plan that is to be applied.
     reviewed: Option<PlanView>,
+    /// The comment whose plan is to be applied.
+    approved: Option<approval::Approval>,
     verb: &'static str,
 }
 
-/// Everything that keeps another apply away.
-struct Locks {
-    file: FileLock,
-    clusters: Vec<Lock>,
+/// What a run has in hand.
+struct Held<'a> {
+    session: &'a Session,
+    live: &'a Live<ReadWrite>,
+    ledger: &'a Ledger<ReadWrite>,
 }
 
-impl Locks {
-    async fn release(self) {
-        for lock in self.clusters {
-            lock.release().await;
-        }
-        self.file.release();
-    }
-
-    /// Ends when one of them is lost.
-    async fn lost(&self) -> String {
-        if self.clusters.is_empty() {
-            return std::future::pending().await;
-        }
-        let kept = self.clusters.iter().map(|lock| Box::pin(lock.keep()));
-        let (error, ..) = futures::future::select_all(kept).await;
-        error.to_string()
-    }
-}
-
-/// What to do about a lock that another run has.
-const LOCKED: &str = "wait for it, or pass --lock-timeout=10m; a run that was killed holds nothing";
-
-/// Keeps other runs on this machine away from the environment.
-pub(super) async fn lock_file(session: &Session, verb: &str, patience: Duration) -> Result<FileLock, Stop> {
-    let folder = session.project.join(".infra").join(&session.name);
-    let holder = Holder {
-        who: who(),
-        operation: format!("infra {verb} -e {}", session.name),
-        pid: std::process::id(),
-        since: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    };
-    FileLock::take(&folder, &holder, patience).await.map_err(|error| match &error {
-        LedgerError::Locked(_) => Stop::new(Exit::Locked, Failure::of(&error).hint(LOCKED)),
-        LedgerError::Io { .. } => Failure::of(&error).into(),
-    })
+/// How what comes before the first change has ended.
+enum Prepared {
+    Ended(Exit),
+    Approved(Box<Planned>, Approved),
 }
 
 impl Run<'_> {
-    async fn run(self) -> Result<Exit, Stop> {
+    async fn run(mut self) -> Result<Exit, Stop> {
         let session = Session::open(self.global)?;
         if let Some(reviewed) = self.reviewed.as_ref().filter(|reviewed| reviewed.environment != session.name)
         {
@@ -110,21 +88,48 @@ impl Run<'_> {
                 format!("the plan is for environment {}, not {}", reviewed.environment, session.name);
             return Err(Failure::new(message).into());
         }
+        if self.how.expect_digest_from_pr {
+            self.approved = Some(Box::pin(approval::Approval::find(&self.how.review, &session.name)).await?);
+        }
         let expected = self.expected()?;
         let mut signals = Signals::new()?;
         let live = session.writer(self.verb).await?;
-        let locks = self.lock(&session, &live).await?;
-        let ended = self.locked(&session, &live, &locks, expected.as_ref(), &mut signals).await;
+        let ledger = session.ledger_to_write(live.aws.as_ref()).await?;
+        let patience: Duration = self.how.lock_timeout.into();
+        let mut locks = Locks::take(&session, &ledger, self.verb, patience, self.terminal).await?;
+        let held = Held { session: &session, live: &live, ledger: &ledger };
+        // What is destroyed as a whole need not be reachable for it.
+        let locked =
+            if self.wanted.destroy { Ok(()) } else { locks.clusters(&session, &live, patience).await };
+        let ended = match locked {
+            Ok(()) => self.locked(&held, &locks, expected.as_ref(), &mut signals).await,
+            Err(stop) => Err(stop),
+        };
         live.postgres.close().await;
         locks.release().await;
+        if let Err(stop) = &ended {
+            let why: Vec<&str> = stop.failures.iter().map(|failure| failure.summary.as_str()).collect();
+            match stop.exit {
+                Exit::Refused => self.tell(&Status::Refused(&why.join("; "))).await,
+                Exit::Incomplete => self.tell(&Status::Differs(&why.join("; "))).await,
+                _ => {}
+            }
+        }
         ended
+    }
+
+    /// Says it on the pull request, if the plan was approved there.
+    async fn tell(&self, status: &Status<'_>) {
+        if let Some(approved) = &self.approved {
+            approved.tell(self.terminal, status).await;
+        }
     }
 
     /// The digest that the plan must have, from the saved plan or from the command line.
     fn expected(&self) -> Result<Option<Digest>, Stop> {
         let typed: Option<Digest> = match &self.how.expect_digest {
             Some(text) => Some(text.parse().map_err(|error| Failure::of(&error))?),
-            None => None,
+            None => self.approved.as_ref().map(|approved| approved.digest.clone()),
         };
         match (&self.reviewed, typed) {
             (Some(reviewed), Some(typed)) if reviewed.digest != typed => {
@@ -136,39 +141,60 @@ impl Run<'_> {
         }
     }
 
-    async fn lock(&self, session: &Session, live: &Live<ReadWrite>) -> Result<Locks, Stop> {
-        let patience: Duration = self.how.lock_timeout.into();
-        let file = lock_file(session, self.verb, patience).await?;
-        let mut locks = Locks { file, clusters: Vec::new() };
-        // What is destroyed as a whole need not be reachable for it.
-        let clusters = if self.wanted.destroy {
-            Vec::new()
-        } else {
-            live.running(&session.interest()).await.map_err(|error| boxed(&error))?
-        };
-        for (cluster, endpoint) in clusters {
-            match live.postgres.lock(&cluster, &endpoint, patience).await {
-                Ok(lock) => locks.clusters.push(lock),
-                Err(error) => {
-                    locks.release().await;
-                    return Err(match &error {
-                        LockError::Held { .. } => Stop::new(Exit::Locked, Failure::of(&error).hint(LOCKED)),
-                        LockError::Failed { .. } => Failure::of(&error).into(),
-                    });
-                }
-            }
-        }
-        Ok(locks)
-    }
-
     async fn locked(
         &self,
-        session: &Session,
-        live: &Live<ReadWrite>,
+        held: &Held<'_>,
         locks: &Locks,
         expected: Option<&Digest>,
         signals: &mut Signals,
     ) -> Result<Exit, Stop> {
+        let Held { session, live, ledger } = *held;
+        record::tell_of_a_killed_run(ledger, self.terminal).await?;
+        let prepared = tokio::select! {
+            prepared = self.prepare(session, live, expected, signals) => prepared?,
+            why = locks.lost() => {
+                let message = format!("the lock was lost ({why}); nothing was changed");
+                return Err(Stop::new(Exit::Locked, Failure::new(message).hint("run it again")));
+            }
+        };
+        let (planned, approval) = match prepared {
+            Prepared::Ended(exit) => return Ok(exit),
+            Prepared::Approved(planned, approval) => (planned, approval),
+        };
+        // Nothing was there, and nothing is left of it.
+        if planned.plan.is_empty() && self.wanted.destroy && session.ledger_goes_with_it() {
+            self.account(&Account::default())?;
+            return self.forget(ledger).await;
+        }
+        let holder = locks.holder.clone();
+        let mut writing = Writing::begin(ledger, session, holder, approval, &planned.view).await?;
+        let ended = if planned.plan.is_empty() {
+            writing.account(&Account::default());
+            self.account(&Account::default()).map(|()| Exit::Done)
+        } else {
+            self.carry_out(session, live, locks, *planned, signals, &mut writing).await
+        };
+        let ended = writing.end(ended).await?;
+        if ended == Exit::Done && self.wanted.destroy && session.ledger_goes_with_it() {
+            return self.forget(ledger).await;
+        }
+        Ok(ended)
+    }
+
+    /// `infra destroy` of what is on this machine leaves nothing behind.
+    async fn forget(&self, ledger: &Ledger<ReadWrite>) -> Result<Exit, Stop> {
+        ledger.clear(HISTORY).await.map_err(|error| Failure::of(&error))?;
+        Ok(Exit::Done)
+    }
+
+    /// All that comes before the first change.
+    async fn prepare(
+        &self,
+        session: &Session,
+        live: &Live<ReadWrite>,
+        expected: Option<&Digest>,
+        signals: &mut Signals,
+    ) -> Result<Prepared, Stop> {
         let (global, terminal) = (self.global, self.terminal);
         let desired = session.desired(&self.wanted);
         if !global.quiet {
@@ -176,15 +202,18 @@ impl Run<'_> {
         }
         let world = tokio::select! {
             world = session.read(live, &desired) => world?,
-            signal = signals.next() => return Ok(Exit::Interrupted(signal)),
+            signal = signals.next() => return Ok(Prepared::Ended(Exit::Interrupted(signal))),
         };
         let planned = session.plan(&desired, &world, &self.wanted)?;
         let view = &planned.view;
-        if expected.is_some_and(|digest| *digest != view.digest) {
-            return Err(self.stale(view));
-        }
-        if !self.how.json {
+        let stale = expected.is_some_and(|digest| *digest != view.digest);
+        // Whoever has nothing to compare it with must see all of it.
+        let told_by_difference = stale && self.reviewed.is_some();
+        if !self.how.json && !told_by_difference {
             terminal.out(&text::render(view, style(global, terminal, self.how.summary)))?;
+        }
+        if stale {
+            return Err(self.stale(view).await);
         }
         // Guards and what could not be read speak before anybody is asked.
         if !view.guards.is_empty() {
@@ -196,22 +225,32 @@ impl Run<'_> {
                 // What a run that was killed had begun to remove is listed nowhere any more.
                 live.local.clear_abandoned().await.map_err(|error| Failure::of(&error))?;
             }
-            self.account(&Account::default())?;
-            return Ok(Exit::Done);
+            self.tell(&Status::Ended { account: &Account::default(), planned: 0 }).await;
+            return Ok(Prepared::Approved(Box::new(planned), Approved::Nothing));
         }
-        if let Some(exit) = self.approve(session, view, expected.is_some(), signals).await? {
-            return Ok(exit);
+        if expected.is_some() {
+            let by = self.approved.as_ref().map_or(Approved::Digest, |on| Approved::PullRequest(on.number));
+            return Ok(Prepared::Approved(Box::new(planned), by));
         }
-        self.carry_out(session, live, locks, planned, signals).await
+        if self.how.auto_approve {
+            return Ok(Prepared::Approved(Box::new(planned), Approved::AutoApprove));
+        }
+        Ok(match self.approve(session, view, signals).await? {
+            Some(exit) => Prepared::Ended(exit),
+            None => Prepared::Approved(Box::new(planned), Approved::Asked),
+        })
     }
 
-    fn stale(&self, now: &PlanView) -> Stop {
+    async fn stale(&self, now: &PlanView) -> Stop {
         let mut failure = Failure::new("the plan has changed since it was reviewed; nothing was changed");
+        let differs = self.approved.as_ref().map(|approved| approved.difference(now)).unwrap_or_default();
+        self.tell(&Status::Stale(&differs)).await;
         match &self.reviewed {
             Some(reviewed) => failure = failure.hint(difference(reviewed, now).trim_end()),
+            None if !differs.is_empty() => failure = failure.hint(differs.join("\n")),
             None => failure = failure.hint(format!("its digest is now sha256:{}", now.digest)),
         }
-        Stop::new(Exit::Stale, failure.hint("plan again, and have that reviewed"))
+        Stop::new(Exit::Stale, failure.hint("plan again, and have that reviewed").see(docs::STALE))
     }
 
     /// `Some`: it ends here.
@@ -219,12 +258,8 @@ impl Run<'_> {
         &self,
         session: &Session,
         view: &PlanView,
-        approved: bool,
         signals: &mut Signals,
     ) -> Result<Option<Exit>, Stop> {
-        if self.how.auto_approve || approved {
-            return Ok(None);
-        }
         let approval = if session.environment.protect || self.wanted.destroy {
             Approval::Name { environment: session.name.clone(), destroy: self.wanted.destroy }
         } else {
@@ -259,11 +294,13 @@ impl Run<'_> {
         locks: &Locks,
         Planned { plan, .. }: Planned,
         signals: &mut Signals,
+        writing: &mut Writing<'_>,
     ) -> Result<Exit, Stop> {
+        self.tell(&Status::Applying).await;
         let progress = Progress::new(self.manner());
         let interrupt = signals.interrupt();
         let lost = Cell::new(false);
-        let stopped = || lost.get() || interrupt.received().is_some();
+        let stopped = || lost.get() || locks.over() || interrupt.received().is_some();
         let mut interrupts = 0;
         let summary = {
             let work = engine::apply(&plan, live, &progress, self.how.parallelism, &stopped);
@@ -278,7 +315,9 @@ impl Run<'_> {
                     never = &mut beat => match never {},
                     why = &mut watch, if !lost.get() => {
                         lost.set(true);
-                        self.terminal.err(&format!("The lock was lost ({why}). Nothing new is started.\n"));
+                        let message = format!("The lock was lost ({why}). Nothing new is started.");
+                        self.terminal.err(&format!("{message}\n"));
+                        writing.note(message);
                     }
                     signal = signals.next() => {
                         interrupts += 1;
@@ -296,10 +335,25 @@ impl Run<'_> {
                 }
             }
         };
+        if locks.over() && !lost.get() {
+            let message = "The lock was lost (this process stood still). Nothing new was started.";
+            self.terminal.err(&format!("{message}\n"));
+            writing.note(message.into());
+        }
         let account = Account::of(&plan, &summary);
+        writing.account(&account);
         self.account(&account)?;
+        self.tell(&Status::Ended { account: &account, planned: summary.outcomes.len() }).await;
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(error) if still_locked(error));
+        if summary.outcomes.values().any(failed) {
+            return Ok(Exit::StillLocked);
+        }
         if let Some(signal) = interrupt.received() {
             return Ok(Exit::Interrupted(signal));
+        }
+        let elsewhere = |outcome: &Outcome| matches!(outcome, Outcome::Failed(error) if is_elsewhere(error));
+        if account.applied.is_empty() && summary.outcomes.values().any(elsewhere) {
+            return Ok(Exit::Refused);
         }
         if !account.is_complete() || lost.get() {
             return Ok(Exit::Incomplete);
@@ -338,7 +392,9 @@ impl Run<'_> {
         let whole = session.plan(&desired, &world, &all)?.plan;
         let everything = self.wanted.selection == all.selection;
         let left: BTreeSet<&str> = (whole.steps.iter())
-            .filter(|step| step.action.changes_anything() && (everything || meant.contains(&step.address)))
+            // By now it may be time for another snapshot.
+            .filter(|step| step.action.changes_anything() && !step.action.time_driven())
+            .filter(|step| everything || meant.contains(&step.address))
             .map(|step| step.address.as_str())
             .collect();
         if left.is_empty() {
@@ -360,13 +416,18 @@ impl Run<'_> {
     }
 }
 
-fn refused(view: &PlanView) -> Stop {
-    let failures = (view.guards.iter())
-        .map(|finding| Failure::new(format!("refused: {}", finding.message)).hint(finding.hint.clone()))
-        .collect();
-    Stop { exit: Exit::Refused, failures }
+/// The cluster was another one by then.
+fn is_elsewhere(error: &engine::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SqlError::Elsewhere { .. }))
 }
 
-fn boxed(error: &engine::Error) -> Stop {
-    Failure::of(error.as_ref()).into()
+fn refused(view: &PlanView) -> Stop {
+    let failures = (view.guards.iter())
+        .map(|finding| {
+            Failure::new(format!("refused: {}", finding.message))
+                .hint(finding.hint.clone())
+                .see(docs::REFUSED)
+        })
+        .collect();
+    Stop { exit: Exit::Refused, failures }
 }

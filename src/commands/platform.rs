@@ -9,9 +9,13 @@ use std::{
 
 use super::Stop;
 use crate::{
-    model::environment::{Environment, MachineValue, Platform},
+    model::{
+        environment::{Environment, MachineValue, MongoCluster, Platform},
+        mongo_uri::MongoUri,
+    },
     providers::{
         aws::{POLL, Settings},
+        mongo::Access,
         postgres::{Route, Routes},
     },
     ui::Failure,
@@ -68,6 +72,37 @@ fn poll() -> Result<Duration, Stop> {
         },
         _ => Ok(POLL),
     }
+}
+
+/// How a replica set is reached, or why that cannot be known.
+pub(super) fn mongo_access(
+    name: &str,
+    declared: &MongoCluster,
+    folder: &Path,
+    application: &str,
+) -> Result<Access, String> {
+    let uri = mongo_uri(name, declared, folder).map_err(|stop| told(&stop))?;
+    Ok(Access::new(uri, application))
+}
+
+/// The connection string of a replica set.
+pub(super) fn mongo_uri(name: &str, declared: &MongoCluster, folder: &Path) -> Result<MongoUri, Stop> {
+    let what = format!("mongo_clusters.{name}.uri");
+    let uri = value(&declared.uri, &what, folder)?;
+    let pasted = MongoUri::parse(&uri).map_err(|bad| {
+        let failure = Failure::new(format!("{what}: {}", bad.message));
+        bad.hint.into_iter().fold(failure, Failure::hint)
+    })?;
+    Ok(pasted.uri)
+}
+
+/// A failure in one line.
+pub(super) fn told(stop: &Stop) -> String {
+    let one = |failure: &Failure| {
+        let said = std::iter::once(&failure.summary).chain(&failure.causes).chain(&failure.hints);
+        said.cloned().collect::<Vec<_>>().join("; ")
+    };
+    stop.failures.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// The way to each cluster from this machine.

@@ -1,28 +1,32 @@
 //! One environment, opened: its declaration, its clients, and a plan between the two.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, env, path::PathBuf, time::Duration};
 
 use crate::{
     cli::{Global, Shape},
     compose,
     config::{self, Invalid},
     engine::{self, Desired, Digest, Limits, Plan, Selection, UnknownTarget, World},
-    model::environment::Environment,
+    model::{environment::Environment, names::Names},
     providers::{
         ReadOnly, ReadWrite, TryOnly,
-        aws::{Aws, AwsError, Interest, Settings},
+        aws::{Aws, AwsError, DENIED, Interest, Settings},
         local::Local,
+        mongo::{self, Mongo},
         postgres::{ADMIN, Access, Login, PLANNER, Postgres, Routes},
     },
-    report::{About, PlanView},
-    resources::{self, Any, Live, Scope},
+    report::{About, PlanView, docs},
+    resources::{
+        self, Any, Live, Scope,
+        mongo::{Replicas, certificates},
+    },
     ui::Failure,
 };
 
 use super::{Exit, Stop, platform};
 
 /// A read that takes longer is ended by the server.
-const READ: Duration = Duration::from_mins(1);
+pub(super) const READ: Duration = Duration::from_mins(1);
 /// Longest single statement of an apply: a REASSIGN OWNED over very many tables, say.
 const WRITE: Duration = Duration::from_mins(10);
 
@@ -109,11 +113,25 @@ impl Session {
             }
             None => None,
         };
+        let backups = self.backups_to_read(command, aws.as_ref()).await?;
+        Ok(Live { backups, ..self.onlooker(command, aws)? })
+    }
+
+    /// What only looks, by a client of AWS that is there already, and at no backups.
+    pub(super) fn onlooker(&self, command: &str, aws: Option<Aws<ReadOnly>>) -> Result<Live<ReadOnly>, Stop> {
+        Ok(Live { mongo: self.replica_sets(command, Mongo::<ReadOnly>::new), ..self.finder(command, aws)? })
+    }
+
+    /// What finds out where clusters are, and nothing else.
+    pub(super) fn finder(&self, command: &str, aws: Option<Aws<ReadOnly>>) -> Result<Live<ReadOnly>, Stop> {
         Ok(Live {
             environment: self.name.clone(),
+            names: Names::of(&self.environment),
             local: Local::<ReadOnly>::new(&self.project, &self.name),
             postgres: Postgres::new(self.login(PLANNER, command, READ, aws.as_ref())?),
             aws,
+            mongo: BTreeMap::new(),
+            backups: None,
         })
     }
 
@@ -125,11 +143,15 @@ impl Session {
             }
             None => None,
         };
+        let backups = self.backups_to_take(command, aws.as_ref()).await?;
         Ok(Live {
             environment: self.name.clone(),
+            names: Names::of(&self.environment),
             local: Local::<ReadWrite>::new(&self.project, &self.name),
             postgres: Postgres::new(self.login(ADMIN, command, WRITE, aws.as_ref())?),
             aws,
+            mongo: self.replica_sets(command, Mongo::<ReadWrite>::new),
+            backups,
         })
     }
 
@@ -140,7 +162,7 @@ impl Session {
     }
 
     /// How sessions prove who they are, and get there: on AWS by token, on this machine by being on it.
-    fn login<M>(
+    pub(super) fn login<M>(
         &self,
         user: &str,
         command: &str,
@@ -161,12 +183,31 @@ impl Session {
         })
     }
 
-    fn settings(&self) -> Result<Option<Settings>, Stop> {
+    /// A client for each replica set. One whose connection string cannot be had is held, and keeps nothing else from being
+    /// planned.
+    fn replica_sets<M>(
+        &self,
+        command: &str,
+        client: impl Fn(&str, mongo::Access) -> Mongo<M>,
+    ) -> BTreeMap<String, Replicas<M>> {
+        let application = self.application(command);
+        let sets = self.environment.mongo_clusters.iter().map(|(name, declared)| {
+            let access = platform::mongo_access(name, declared, &self.folder(), &application);
+            let replicas = Replicas {
+                client: access.map(|access| client(name, access)),
+                subject: certificates(declared).map(str::to_owned),
+            };
+            (name.clone(), replicas)
+        });
+        sets.collect()
+    }
+
+    pub(super) fn settings(&self) -> Result<Option<Settings>, Stop> {
         platform::settings(&self.environment, &self.folder())
     }
 
     /// The environment's own folder, from which paths in its YAML start.
-    fn folder(&self) -> PathBuf {
+    pub(super) fn folder(&self) -> PathBuf {
         self.project.join("environments").join(&self.name)
     }
 
@@ -175,7 +216,7 @@ impl Session {
         compose::interest(&self.name, &self.environment)
     }
 
-    fn application(&self, command: &str) -> String {
+    pub(super) fn application(&self, command: &str) -> String {
         format!("infra {command} -e {} by {}", self.name, who())
     }
 
@@ -188,9 +229,9 @@ impl Session {
     }
 
     pub(super) async fn read<M>(&self, live: &Live<M>, desired: &Desired<Any>) -> Result<World<Any>, Stop> {
-        live.read(&Scope::of(desired, self.interest()))
-            .await
-            .map_err(|error| Failure::of(error.as_ref()).into())
+        let scope = Scope::of(desired, self.interest());
+        let world = Box::pin(live.read(&scope)).await;
+        world.map_err(|error| Failure::of(error.as_ref()).into())
     }
 
     /// Compares, selects and guards. Pure.
@@ -200,15 +241,19 @@ impl Session {
         world: &World<Any>,
         wanted: &Wanted,
     ) -> Result<Planned, Stop> {
+        let all_of_mongo = wanted.destroy.then(|| resources::mongo::all_removed(desired, world));
+        let desired = all_of_mongo.as_ref().unwrap_or(desired);
         let whole = engine::plan(desired, world).map_err(|error| Failure::of(&error))?;
         let (plan, left_out) =
             engine::select(&whole, &wanted.selection).map_err(|error| unknown_target(&error))?;
+        let plan = resources::with_notes(plan);
         let limits = Limits {
             protect: self.environment.protect,
             allow_destroy: wanted.allow_destroy.iter().cloned().collect(),
         };
         let mut findings = engine::guard(&plan, &limits);
         findings.extend(resources::lockout(&plan, world));
+        findings.extend(resources::mongo::lockout(&plan));
         findings.extend(resources::quotas(&plan));
         let digest: Digest = engine::digest(&self.name, &plan)?;
         let about = About {
@@ -226,9 +271,19 @@ impl Session {
     }
 }
 
-fn of_aws(error: &AwsError) -> Stop {
+pub(super) fn of_aws(error: &AwsError) -> Stop {
     let exit = if matches!(error, AwsError::WrongAccount { .. }) { Exit::Refused } else { Exit::Failed };
-    Stop::new(exit, Failure::of(error))
+    let failure = Failure::of(error);
+    Stop::new(
+        exit,
+        match error {
+            AwsError::WrongAccount { .. } => failure.see(docs::ACCOUNT),
+            AwsError::NoCredentials | AwsError::Credentials { .. } => failure.see(docs::CREDENTIALS),
+            AwsError::NoAnswer { .. } => failure.see(docs::ENDPOINT),
+            _ if error.is(&DENIED) => failure.see(docs::RIGHTS),
+            _ => failure,
+        },
+    )
 }
 
 fn unknown_target(error: &UnknownTarget) -> Stop {
@@ -237,17 +292,31 @@ fn unknown_target(error: &UnknownTarget) -> Stop {
     if near.is_empty() { failure.into() } else { failure.hint(format!("near: {}", near.join(", "))).into() }
 }
 
-/// Who runs this, for whoever finds it running: the CI's run, or the login name and host.
+/// Who runs this, for whoever finds it running: the CI's run, or the login name.
 pub(super) fn who() -> String {
-    let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    if let (Some(server), Some(repository), Some(run)) =
-        (of("GITHUB_SERVER_URL"), of("GITHUB_REPOSITORY"), of("GITHUB_RUN_ID"))
-    {
-        return format!("{server}/{repository}/actions/runs/{run}");
-    }
-    if let Some(job) = of("CI_JOB_URL") {
-        return job;
-    }
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name);
-    user.unwrap_or_else(|| "somebody".into())
+    run_url().unwrap_or_else(user)
+}
+
+/// Who runs this: whoever started the CI's run, or the login name.
+pub(super) fn user() -> String {
+    let actor = variable("GITHUB_ACTOR").or_else(|| variable("GITLAB_USER_LOGIN"));
+    actor.or_else(login).unwrap_or_else(|| "somebody".into())
+}
+
+/// Who is logged in at this machine.
+pub(super) fn login() -> Option<String> {
+    nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name)
+}
+
+/// Where the log of this run can be read, if it is one of a CI.
+pub(super) fn run_url() -> Option<String> {
+    let github = || {
+        let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
+        Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
+    };
+    github().or_else(|| variable("CI_JOB_URL"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }

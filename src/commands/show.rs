@@ -4,18 +4,22 @@ use std::fmt::Write as _;
 
 use super::{
     Exit, Stop,
-    plan::{saved, style},
+    plan::{saved, style, write_page},
     session::{Session, Wanted},
 };
 use crate::{
     cli::{self, Global},
-    report::{self, json, markdown, text},
+    report::{self, json, markdown, page, text},
     ui::Terminal,
 };
 
 pub(super) async fn run(global: &Global, arguments: &cli::Show, terminal: &Terminal) -> Result<Exit, Stop> {
     if let Some(file) = &arguments.plan_file {
         let view = saved(file)?;
+        if let Some(file) = &arguments.html {
+            write_page(file, &page::plan(&view), global, terminal)?;
+            return Ok(Exit::Done);
+        }
         terminal.out(&if arguments.json {
             json::render(&view)?
         } else if arguments.markdown {

@@ -1,12 +1,10 @@
 //! Commands that only print.
 
-use clap::CommandFactory as _;
-use clap_complete::Shell;
 use serde_json::json;
 
 use super::{Exit, Stop};
 use crate::{
-    cli::{Cli, Document},
+    cli::Document,
     config, report,
     ui::{Failure, Terminal},
 };
@@ -17,13 +15,6 @@ pub(super) fn schema(document: Document, terminal: &Terminal) -> Result<Exit, St
         Document::Plan => report::schema(),
     };
     terminal.out(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
-    Ok(Exit::Done)
-}
-
-pub(super) fn completion(shell: Shell, terminal: &Terminal) -> Result<Exit, Stop> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "infra", &mut script);
-    terminal.out(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
 
