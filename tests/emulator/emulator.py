@@ -1,8 +1,12 @@
-"""AWS as far as infra knows it, on loopback: python emulator.py PORT
+"""AWS as far as infra knows it, on loopback: python emulator.py PORT, or python emulator.py --many
 
 RDS and Application Auto Scaling are ours; STS, IAM, KMS, Secrets Manager and S3 are moto's, IAM with stricter checks.
 Port 0 takes a free one; the first line on stdout is the port. The emulator ends when its stdin does, so that a test which
 dies does not leave it behind.
+
+--many: for each line on stdin, which holds variables as a JSON object, there is one emulator more, a process of its own, and
+one line on stdout with its port and process. Importing moto takes longer than anything else here and is done once. All end
+when stdin does.
 
 MOTO_ACCOUNT_ID            the account of credentials that belong to no other (a session of sts:AssumeRole belongs to the
                            account of its role)
@@ -15,6 +19,8 @@ import fnmatch
 import io
 import json
 import os
+import random
+import signal
 import sys
 import threading
 import time
@@ -23,7 +29,6 @@ import xml.sax.saxutils
 
 # Leaves no folder of compiled files in the checkout.
 sys.dont_write_bytecode = True
-DEFAULT_ACCOUNT = os.environ.pop("MOTO_ACCOUNT_ID", "123456789012")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from moto.core.responses import ActionResult, BaseResponse
@@ -35,7 +40,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 import control
 import iam  # noqa: F401  (each of these takes the place of something in moto)
+import keys
 import scaling  # noqa: F401
+import shuffle
 import store
 import subnets  # noqa: F401
 from store import SETTINGS, Fault
@@ -49,7 +56,7 @@ def current_account(self):
     for account, backends in list(iam_backends.items()):
         if any(key in backends[partition].access_keys for partition in PARTITION_NAMES):
             return account
-    return DEFAULT_ACCOUNT
+    return SETTINGS.default_account
 
 
 def call_rds(self):
@@ -115,6 +122,10 @@ class Recorder:
                 if hasattr(chunks, "close"):
                     chunks.close()
         status, headers = started[0][0], started[0][1]
+        if SETTINGS.shuffle is not None and call["service"] != "s3" and status.startswith("200"):
+            data = shuffle.shuffled(data, SETTINGS.shuffle)
+            headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+            headers.append(("Content-Length", str(len(data))))
         call["status"] = int(status.split()[0])
         time.sleep(SETTINGS.delay_ms / 1000)
         start_response(status, headers)
@@ -172,6 +183,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, *_):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string((timestamp or time.time()) + SETTINGS.clock_ahead)
+
 
 def asked(body):
     """The parameters of a call in the form of those services that take forms; policies are too long to be kept."""
@@ -179,19 +193,42 @@ def asked(body):
     return {name: values[0] for name, values in form.items() if name not in ("Action", "Version") and len(values[0]) < 200}
 
 
-def end_with_stdin():
-    while sys.stdin.buffer.read(4096):
+def end_with(pipe):
+    while os.read(pipe, 4096):
         pass
     os._exit(0)
 
 
-def main():
+def serve(port, pipe, say):
+    """Never returns. It ends with the pipe."""
+    SETTINGS.default_account = os.environ.pop("MOTO_ACCOUNT_ID", "123456789012")
+    keys.configure()
     application = Recorder(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=Handler)
+    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Handler)
     server.daemon_threads = True
-    print(server.port, flush=True)
-    threading.Thread(target=end_with_stdin, daemon=True).start()
+    print(say(server), flush=True)
+    threading.Thread(target=end_with, args=(pipe,), daemon=True).start()
     server.serve_forever()
+
+
+def serve_many():
+    # Nobody asks how they ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # The writing end is ours alone, so that all see our end.
+    pipe, ours = os.pipe()
+    for line in sys.stdin:
+        if os.fork() == 0:
+            os.close(ours)
+            os.environ.update(json.loads(line))
+            random.seed()
+            serve(0, pipe, lambda server: f"{server.port} {os.getpid()}")
+
+
+def main():
+    if sys.argv[1] == "--many":
+        serve_many()
+    else:
+        serve(int(sys.argv[1]), sys.stdin.fileno(), lambda server: server.port)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """IAM as moto has it, with the checks, quotas and pages that moto leaves out."""
 
+import fnmatch
 import functools
 import json
 import re
@@ -322,3 +323,27 @@ def get_account_authorization_details(self):
 
 
 IamResponse.get_account_authorization_details = get_account_authorization_details
+
+
+def simulate_principal_policy(self):
+    """By what the test denies alone: policies are not read."""
+    names = self._get_param("ActionNames", [])
+    resources = self._get_param("ResourceArns", []) or ["*"]
+    if not names:
+        raise Fault("InvalidInput", "ActionNames must be given")
+    denied = [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in SETTINGS.denied)]
+    results = [
+        {
+            "EvalActionName": name,
+            "EvalResourceName": resource,
+            "EvalDecision": "implicitDeny" if name in denied else "allowed",
+            "MatchedStatements": [],
+            "MissingContextValues": [],
+        }
+        for name in names
+        for resource in resources
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+
+IamResponse.simulate_principal_policy = simulate_principal_policy

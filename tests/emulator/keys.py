@@ -11,13 +11,20 @@ from moto.secretsmanager.models import secretsmanager_backends
 from store import SETTINGS, Fault
 
 # Exist in every region from the start, as if somebody had made them before.
-ALIASES = os.environ.get("EMULATOR_KMS_ALIASES", "alias/aurora").split(",")
+ALIASES = set()
 # Users and roles that exist although IAM does not list them.
-PRINCIPALS = {one for one in os.environ.get("EMULATOR_PRINCIPALS", "").split(",") if one}
+PRINCIPALS = set()
 PASSWORD = "EMULATOR_MASTER_PASSWORD"
 
 # How often a role was refused since it was made.
 role_refusals = {}
+
+
+def configure():
+    """What exists beforehand, as the variables of this process have it."""
+    ALIASES.update(os.environ.get("EMULATOR_KMS_ALIASES", "alias/aurora").split(","))
+    PRINCIPALS.update(one for one in os.environ.get("EMULATOR_PRINCIPALS", "").split(",") if one)
+
 
 _key_id_from_alias = KmsBackend.get_key_id_from_alias
 

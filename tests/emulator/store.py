@@ -31,6 +31,8 @@ class Settings:
     """What a test may set through the control door (control.py)."""
 
     def __init__(self):
+        # The account of credentials that belong to no other.
+        self.default_account = None
         # Describes that show a change under way before it is done.
         self.polls = 2
         self.delay_ms = 0
@@ -52,6 +54,10 @@ class Settings:
         self.unlisted = []
         # Actions that nobody may do, such as "rds:DescribeEvents" or "iam:*".
         self.denied = []
+        # Seconds by which the clock of AWS is ahead of the world's.
+        self.clock_ahead = 0
+        # A number: every list of an answer comes in an order that it makes.
+        self.shuffle = None
         # Access keys of other accounts.
         self.access_keys = {}
 

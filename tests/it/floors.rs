@@ -10,6 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["model"],
     &["config"],
     &["engine", "providers"],
+    &["snapshot"],
     &["resources"],
     &["compose", "report"],
     &["ui"],

@@ -24,6 +24,8 @@ pub(super) struct Account {
     pub(super) environment: String,
     /// Given to every plan and apply.
     pub(super) targets: Vec<&'static str>,
+    /// More of the environment of every command.
+    pub(super) variables: Vec<(&'static str, String)>,
 }
 
 const LEFT: &str = "
@@ -55,7 +57,7 @@ impl Account {
     pub(super) fn new(emulator: Emulator) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = emulator.url();
-        Self { emulator, folder, url, environment: "prod".into(), targets: Vec::new() }
+        Self { emulator, folder, url, environment: "prod".into(), targets: Vec::new(), variables: Vec::new() }
     }
 
     /// One in which the people exist whom the tests and the environments of this repository name.
@@ -97,6 +99,7 @@ impl Account {
         command.env_clear().envs(environment(&self.url)).env("PATH", "/usr/bin:/bin");
         command.env("HOME", self.folder()).env("INFRA_ENV", &self.environment);
         command.env("INFRA_POLL_MILLISECONDS", POLL).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
         command.current_dir(self.folder()).args(arguments);
         command
     }
@@ -118,11 +121,12 @@ impl Account {
         calls.into_iter().map(|call| format!("{}:{}", call.service, call.action)).collect()
     }
 
-    /// The calls since the last time that may have changed something.
+    /// The calls since the last time that may have changed something, but for the lease, which every apply takes.
     pub(super) fn writes(&self) -> Vec<String> {
-        let reads =
-            |call: &String| ["Describe", "List", "Get"].iter().any(|word| call.contains(&format!(":{word}")));
-        self.calls().into_iter().filter(|call| !reads(call)).collect()
+        let reads = |call: &String| {
+            ["Describe", "List", "Get", "GET "].iter().any(|word| call.contains(&format!(":{word}")))
+        };
+        self.calls().into_iter().filter(|call| !reads(call) && !call.contains("/leases/")).collect()
     }
 
     /// All that is left in the account, by kind and name; nothing of what every account has.

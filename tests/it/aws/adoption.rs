@@ -43,6 +43,29 @@ fn of_a_cluster_made_by_hand() {
     let served = Served::start(&account, "prod-main");
     account.script(MADE, &served.version().into());
     served.server.superuser("postgres", "CREATE DATABASE legacy OWNER infra_master");
+
+    // What is there, as YAML: under its own name, since the identifier is the one we would give.
+    account.write("");
+    account.calls();
+    let printed = account.infra(&["import"]).expect(0).stdout;
+    assert_eq!(account.writes(), Vec::<String>::new());
+    for part in [
+        "clusters:\n  main:\n",
+        "    instance_class: db.r6g.large\n",
+        "    readers: 1\n",
+        "    security_groups:\n",
+        "#   cluster prod-main: what is inside of it can be seen once it is declared: paste, then import again\n",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert!(
+        printed.contains("- subnet-a")
+            && !printed.contains("identifier")
+            && !printed.contains("final_snapshot"),
+        "{printed}"
+    );
+    account.write(&printed);
+    account.infra(&["validate"]).expect(0);
     account.write(&format!(
         "clusters:\n  main: {{engine_version: \"{}\", instance_class: db.r6g.large, readers: 1, apply: immediately, \
          subnets: [subnet-a, subnet-b], security_groups: [sg-1], connection: {}}}\nservices: {{orders: {{service_account: a/b}}}}\n",

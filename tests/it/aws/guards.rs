@@ -39,6 +39,42 @@ fn another_account_is_refused() {
     }
 }
 
+/// What another environment has marked, and what cannot be read: AWS sees not one write.
+#[test]
+fn nothing_is_written() {
+    let services = "services: {orders: {service_account: a/b}}\n";
+    let mut account = Account::with_principals();
+    account.targets = vec!["aurora_*", "iam_role.*"];
+    account.write(&(environment("readers: 1") + services));
+    account.apply();
+    account.write(&(environment("readers: 2") + services));
+    let mark = |environment: &str| {
+        let script = "rds = of('rds')
+arn = rds.describe_db_clusters()['DBClusters'][0]['DBClusterArn']
+rds.add_tags_to_resource(ResourceName=arn, Tags=[{'Key': 'infra:env', 'Value': asked}])";
+        account.script(script, &json!(environment));
+        account.calls();
+    };
+    mark("test");
+    let refused = account.infra(&["apply", "--auto-approve"]).expect(3);
+    assert_eq!(account.writes(), [""; 0]);
+    let said = "aurora_cluster.main carries the mark of environment test";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    let guards = account.plan()["guards"].clone();
+    assert_eq!(guards[0]["guard"], "other_environment");
+    assert_eq!(guards[0]["addresses"], json!(["aurora_cluster.main"]));
+    mark("prod");
+    // Unreadable is not absent: nothing is made that may be there, and nothing else is done either.
+    account.emulator.settings(&json!({"denied": ["iam:GetAccountAuthorizationDetails", "iam:ListRoles"]}));
+    account.calls();
+    let failed = account.infra(&["apply", "--auto-approve"]).expect(1);
+    assert_eq!(account.writes(), [""; 0]);
+    assert!(failed.stderr.contains("could not be read"), "{}", failed.stderr);
+    account.emulator.settings(&json!({"denied": []}));
+    account.apply();
+    account.settled();
+}
+
 /// In another account, by a role there; the logins' tokens are signed with its credentials too.
 #[test]
 fn a_role_is_assumed() {
@@ -201,6 +237,10 @@ fn nothing_secret_is_told() {
     assert!(!refused.stderr.contains(wrong[0].1), "{}", refused.stderr);
     run(&["apply", "--auto-approve"], &wrong, 1);
     run(&["destroy", "--auto-approve", "--allow-destroy=all"], &[], 0);
+    run(&["history", "--json"], &[], 0);
+    // One that failed, one that did not, and the end; the one without a login had nothing to record.
+    let records = fs::read_dir(account.folder().join(".infra/prod/history")).unwrap().count();
+    assert_eq!(records, 3);
     assert!(told > 20_000, "the runs said next to nothing");
 
     // Nor is it in what lies about.

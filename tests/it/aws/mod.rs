@@ -3,6 +3,9 @@
 mod account;
 mod adoption;
 mod attributes;
+mod connect;
+mod digest;
+mod doctor;
 mod drift;
 mod faults;
 mod guards;
@@ -11,6 +14,7 @@ mod iam;
 mod killed;
 mod login;
 mod many;
+mod mongo;
 mod removal;
 mod scheduled;
 mod served;

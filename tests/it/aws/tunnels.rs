@@ -95,7 +95,8 @@ async fn a_tunnel_is_shared_and_ends_with_all_it_started() {
         "{members:?}"
     );
     planner.close().await;
-    assert!(!members.iter().any(|pid| runs(*pid)), "{members:?}");
+    // All are told to end before it returns; the kernel takes its time.
+    ended(&members).await;
     // One that has ended is started again, be it closed or killed.
     other.ping(&endpoint).await.unwrap();
     let again = group(tunnelled.started()[1].0);

@@ -1,11 +1,21 @@
 //! The environments of this repository, as they stand: from nothing to the last role in one run, and away again.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use serde_json::{Value, json};
 
 use super::{account::Account, served::Served};
-use crate::support::{emulator::Emulator, verifier::Refusal};
+use crate::{
+    mongo_kinds::project::{roles, users},
+    support::{
+        emulator::Emulator,
+        replica_set::{
+            ROOT,
+            shared::{Borrowed, borrow},
+        },
+        verifier::Refusal,
+    },
+};
 
 /// One of the repository's own environments, under its own name; `over` is laid over it.
 fn declare(account: &Account, name: &str, over: &str) {
@@ -29,6 +39,41 @@ fn overlay(served: &Served) -> String {
     )
 }
 
+/// The replica set that both environments declare.
+struct Events(Borrowed);
+
+impl Events {
+    fn start(account: &mut Account) -> Self {
+        let set = borrow("6.0.5");
+        account.variables.push(("EVENTS_MONGO_URI", set.uri(ROOT)));
+        Self(set)
+    }
+
+    /// The bucket of the ledger.
+    fn with_ledger(self, account: &Account) -> Self {
+        let bucket = "of('s3').create_bucket(Bucket='acme-infra', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})";
+        account.script(bucket, &Value::Null);
+        self
+    }
+
+    /// What the policy of its backups needs: a program that takes snapshots.
+    fn with_backups(self, account: &mut Account) -> Self {
+        let programs = account.folder().join("programs");
+        fs::create_dir_all(&programs).unwrap();
+        let program = programs.join("make-vm-snapshot");
+        fs::write(&program, "#!/bin/sh\necho snap-1\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        account.variables.push(("PATH", format!("{}:/usr/bin:/bin", programs.display())));
+        self
+    }
+
+    /// Nothing of ours is left.
+    #[track_caller]
+    fn is_empty(&self) {
+        assert_eq!((users(&self.0).len(), roles(&self.0).len()), (0, 0));
+    }
+}
+
 /// How many objects of each kind a plan makes.
 fn made(plan: &Value, kind: &str) -> usize {
     let changes = plan["resource_changes"].as_array().unwrap().iter();
@@ -37,8 +82,9 @@ fn made(plan: &Value, kind: &str) -> usize {
 
 #[test]
 fn prod() {
-    let account = Account::with_principals();
+    let mut account = Account::with_principals();
     let served = Served::start(&account, "prod-main");
+    let events = Events::start(&mut account).with_ledger(&account).with_backups(&mut account);
     declare(&account, "prod", &overlay(&served));
 
     let plan = account.infra(&["plan"]).expect(0).stdout;
@@ -56,6 +102,11 @@ fn prod() {
         "# pg_database.main/orders will be created",
         "# pg_extension.main/catalog/pg_trgm will be created",
         "# pg_access.main/reporting will be created",
+        "# mongo_secret.events/billing will be created",
+        "# mongo_role.events/billing will be created",
+        "# mongo_user.events/person/dmitri will be created",
+        "# mongo_user.events/infra/backup will be created",
+        "# mongo_snapshot.events/current will be created",
     ] {
         assert!(plan.contains(line), "{line}\n{plan}");
     }
@@ -63,6 +114,9 @@ fn prod() {
     let counts = ["aurora_cluster", "aurora_instance", "iam_role", "pg_database", "pg_access"];
     assert_eq!(counts.map(|kind| made(&json, kind)), [1, 3, 13, 8, 8]);
     assert_eq!(made(&json, "pg_role"), 8 * 6 + 3 + 5);
+    // One service, two groups and four people have to do with the replica set, and somebody takes its backups.
+    let counts = ["mongo_role", "mongo_user", "mongo_secret"];
+    assert_eq!(counts.map(|kind| made(&json, kind)), [1 + 2 + 1, 1 + 4 + 1, 1 + 4 + 1]);
 
     let ran = account.apply();
     assert!(ran.stdout.contains("Apply complete!"), "{}", ran.stdout);
@@ -114,15 +168,18 @@ fn prod() {
     let named: BTreeSet<&str> = refused
         .stderr
         .split_whitespace()
-        .filter(|word| word.starts_with("--allow-destroy=a") || word.starts_with("--allow-destroy=i"))
+        .filter(|word| {
+            ["a", "i", "m"].iter().any(|kind| word.starts_with(&format!("--allow-destroy={kind}")))
+        })
         .collect();
-    assert_eq!(named.len(), 1 + 3 + 2 + 13, "{}", refused.stderr);
+    assert_eq!(named.len(), 1 + 3 + 2 + 13 + 4 + 6 + 6, "{}", refused.stderr);
     let arguments = ["destroy", "--auto-approve"].into_iter().chain(named);
     account.infra(&arguments.collect::<Vec<_>>()).expect(0);
     let left = account.left();
     assert!(left.len() == 1 && left[0].starts_with("snapshot prod-main-final-"), "{left:?}");
     let again = account.infra(&["destroy", "--auto-approve"]).expect(0);
     assert_eq!(account.left(), left, "{}", again.stdout);
+    events.is_empty();
 }
 
 /// Two environments in one account, each with its own server: what happens to one is nothing to the other.
@@ -209,10 +266,13 @@ fn test() {
     let mut account = Account::new(emulator);
     account.environment = "test".into();
     let served = Served::start(&account, "test-main");
+    let events = Events::start(&mut account).with_ledger(&account);
     declare(&account, "test", &overlay(&served));
     let plan = account.plan();
     let counts = ["aurora_cluster", "aurora_instance", "iam_role", "pg_database", "pg_schema"];
     assert_eq!(counts.map(|kind| made(&plan, kind)), [1, 1, 13, 1, 8]);
+    let counts = ["mongo_role", "mongo_user", "mongo_secret"];
+    assert_eq!(counts.map(|kind| made(&plan, kind)), [3, 5, 5]);
     account.apply();
     account.settled();
     let work = |user: &str, sql: &str| served.work(user, "shared", sql);
@@ -226,4 +286,5 @@ fn test() {
     account.infra(&["destroy", "--auto-approve", "--allow-destroy=all"]).expect(0);
     let left = account.left();
     assert!(left.len() == 1 && left[0].starts_with("snapshot test-main-final-"), "{left:?}");
+    events.is_empty();
 }

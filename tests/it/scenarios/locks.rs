@@ -8,14 +8,21 @@ use tokio::{process::Child, time::sleep};
 use crate::support::sandbox::{Sandbox, sql};
 
 /// An apply that runs until a session lets go of a table.
-struct Slow {
-    sandbox: Sandbox,
+pub(super) struct Slow {
+    pub(super) sandbox: Sandbox,
     blocker: PgConnection,
 }
 
 impl Slow {
-    async fn new(major: &str) -> Self {
-        let sandbox = Sandbox::new(major, "services: {orders: {}}\npeople: {ana: {}}");
+    pub(super) async fn new(major: &str) -> Self {
+        Self::with(major, "", Vec::new()).await
+    }
+
+    /// `head` is what the environment says besides; the variables are those of every run.
+    pub(super) async fn with(major: &str, head: &str, variables: Vec<(&'static str, String)>) -> Self {
+        let mut sandbox =
+            Sandbox::new(major, &format!("{head}\nservices: {{orders: {{}}}}\npeople: {{ana: {{}}}}"));
+        sandbox.variables = variables;
         sandbox.apply();
         sandbox
             .can("svc_orders_migrator", "orders", &["CREATE TABLE t (id int); CREATE TABLE u (id int)"])
@@ -25,11 +32,15 @@ impl Slow {
     }
 
     /// Drifts, so that an apply has to wait for the table, and starts one.
-    async fn start(&mut self) -> Child {
+    pub(super) async fn start(&mut self) -> Child {
+        self.start_with(&[]).await
+    }
+
+    pub(super) async fn start_with(&mut self, flags: &[&str]) -> Child {
         self.sandbox.by_superuser("orders", "ALTER TABLE app.t OWNER TO dev_ana").await;
         sql(&mut self.blocker, "BEGIN; LOCK TABLE app.t IN ACCESS SHARE MODE").await.unwrap();
         let mut command = self.sandbox.command(&["apply", "--auto-approve"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
         let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
         for _ in 0..200 {
@@ -41,7 +52,7 @@ impl Slow {
         panic!("the apply does not wait for the table");
     }
 
-    async fn let_go(&mut self) {
+    pub(super) async fn let_go(&mut self) {
         sql(&mut self.blocker, "ROLLBACK").await.unwrap();
     }
 }

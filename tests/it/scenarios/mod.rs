@@ -2,6 +2,8 @@
 
 mod brown_field;
 mod drift;
+mod guards;
+mod history;
 mod hostile;
 mod locks;
 mod people;

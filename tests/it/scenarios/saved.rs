@@ -23,6 +23,13 @@ async fn reviewed_plans() {
     let again = sandbox.infra(&["apply", "p"]).expect(4);
     assert!(again.stderr.contains("the plan has changed since it was reviewed"), "{}", again.stderr);
 
+    // Without its digest, or with none, nothing is approved.
+    let saved = std::fs::read_to_string(sandbox.folder().join("p")).unwrap();
+    for (broken, code) in [("\"no_digest\": \"", 1), ("\"digest\": \"x", 4)] {
+        std::fs::write(sandbox.folder().join("broken"), saved.replace("\"digest\": \"", broken)).unwrap();
+        sandbox.infra(&["apply", "broken"]).expect(code);
+    }
+
     // Stale by a change that it rests on: nothing is done, and the difference is shown.
     sandbox.write(YAML);
     sandbox.infra(&["plan", "-out=p"]).expect(0);
@@ -47,6 +54,22 @@ async fn reviewed_plans() {
     sandbox.infra(&["apply", "--auto-approve", "--expect-digest", &other]).expect(4);
     sandbox.infra(&["apply", "p", "--expect-digest", &digest]).expect(0);
     sandbox.settled();
+
+    // Grants, memberships and comments that were made again lie elsewhere in the catalogs, and in another order.
+    sandbox.can("svc_orders_migrator", "orders", &["GRANT SELECT ON t TO dev_ana, dev_boris"]).await;
+    let digest = sandbox.plan()["digest"].as_str().unwrap().to_owned();
+    let again = [
+        "REVOKE ALL ON t FROM dev_ana, dev_boris",
+        "GRANT SELECT ON t TO dev_boris",
+        "GRANT SELECT ON t TO dev_ana",
+    ];
+    sandbox.can("svc_orders_migrator", "orders", &again).await;
+    let again = "ALTER ROLE svc_orders_app CONNECTION LIMIT 3; ALTER ROLE svc_orders_app CONNECTION LIMIT 50;
+                 ALTER ROLE dev_ana CONNECTION LIMIT 3; ALTER ROLE dev_ana CONNECTION LIMIT 5";
+    sandbox.by_superuser("postgres", again).await;
+    let plan = sandbox.plan();
+    assert_eq!(plan["digest"], *digest, "{plan:#}");
+    sandbox.apply();
 
     // By its digest alone.
     sandbox.write(&wanted);

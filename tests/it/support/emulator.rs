@@ -1,13 +1,18 @@
-//! AWS on loopback: `tests/emulator`, started for one test and ended with it.
+//! AWS on loopback: `tests/emulator`, one for each test, started for it and ended with it.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -41,13 +46,45 @@ pub(crate) struct Session {
     pub(crate) arn: String,
 }
 
-/// A running emulator.
+/// A running emulator: a process of its own.
 pub(crate) struct Emulator {
-    child: Child,
-    /// The emulator ends when this is closed, also by the end of the test process.
-    _stdin: Option<ChildStdin>,
+    process: Pid,
     port: u16,
     account: String,
+}
+
+/// What starts emulators, for all tests of this process. They end with it, and it ends with us.
+struct Starter {
+    _child: Child,
+    asked: ChildStdin,
+    told: BufReader<ChildStdout>,
+}
+
+impl Starter {
+    fn new() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulator/emulator.py");
+        let mut child = Command::new(python())
+            .arg(script)
+            .arg("--many")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (asked, told) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { _child: child, asked, told: BufReader::new(told) }
+    }
+
+    /// Its port and process.
+    fn start(&mut self, variables: &Value) -> (u16, Pid) {
+        writeln!(self.asked, "{variables}").unwrap();
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        let (port, process) =
+            line.trim().split_once(' ').expect("an emulator tells its port; what stopped it is above");
+        (port.parse().unwrap(), Pid::from_raw(process.parse().unwrap()))
+    }
 }
 
 impl Emulator {
@@ -57,24 +94,13 @@ impl Emulator {
 
     /// With variables of its own, such as `EMULATOR_PRINCIPALS` (see emulator.py).
     pub(crate) fn start_with(account: &str, variables: &[(&str, &str)]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulator/emulator.py");
-        let mut child = Command::new(python())
-            .arg(script)
-            .arg("0")
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("MOTO_ACCOUNT_ID", account)
-            .env("EMULATOR_MASTER_PASSWORD", MASTER_PASSWORD)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().expect("the emulator prints its port; what stopped it is above");
-        Self { child, _stdin: stdin, port, account: account.into() }
+        static STARTER: Mutex<Option<Starter>> = Mutex::new(None);
+        let mut all =
+            BTreeMap::from([("MOTO_ACCOUNT_ID", account), ("EMULATOR_MASTER_PASSWORD", MASTER_PASSWORD)]);
+        all.extend(variables.iter().copied());
+        let mut starter = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
+        let (port, process) = starter.get_or_insert_with(Starter::new).start(&json!(all));
+        Self { process, port, account: account.into() }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -138,8 +164,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = kill(self.process, Signal::SIGKILL);
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod emulator;
 pub(crate) mod fault_proxy;
 pub(crate) mod local;
+pub(crate) mod replica_set;
 pub(crate) mod sandbox;
 pub(crate) mod stand_in;
 pub(crate) mod verifier;

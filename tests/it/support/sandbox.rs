@@ -15,6 +15,8 @@ pub(crate) struct Sandbox {
     pub(crate) project: local::Project,
     pub(crate) major: String,
     pub(crate) environment: &'static str,
+    /// Of every run, besides the few that all have.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 /// How a run of the binary ended.
@@ -40,8 +42,12 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 impl Sandbox {
     /// `yaml` is the environment without its platform and its cluster `main`.
     pub(crate) fn new(major: &str, yaml: &str) -> Self {
-        let sandbox =
-            Self { project: local::Project::new(&[major]), major: major.into(), environment: "local" };
+        let sandbox = Self {
+            project: local::Project::new(&[major]),
+            major: major.into(),
+            environment: "local",
+            variables: Vec::new(),
+        };
         sandbox.write(yaml);
         sandbox
     }
@@ -71,6 +77,7 @@ impl Sandbox {
         let mut command = Command::new(binary());
         let path = format!("{}:/usr/bin:/bin", postgres(&self.major).display());
         command.env_clear().env("PATH", path).env("HOME", self.folder()).env("INFRA_ENV", self.environment);
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         command.current_dir(self.folder()).args(arguments).stdin(Stdio::null());
         command
     }

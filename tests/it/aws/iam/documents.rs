@@ -33,7 +33,10 @@ pub(super) fn findings(documents: &[Value]) -> Vec<String> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The roles of one of this repository's own environments, with the ids of their clusters.
+/// What the ARNs of secrets begin with.
+const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret";
+
+/// The roles of one of this repository's own environments, with the ids of their clusters and the ARNs of their secrets.
 fn roles(environment: &str) -> BTreeMap<Address, IamRole> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("environments");
     let loaded = config::load(&folder, environment).unwrap_or_else(|_| panic!("{environment} is unsound"));
@@ -41,8 +44,13 @@ fn roles(environment: &str) -> BTreeMap<Address, IamRole> {
         let outputs = Outputs::from([(Output::ResourceId, "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ".to_owned())]);
         (Address::new("aurora_cluster", cluster), outputs)
     };
-    let known: Known = loaded.environment.clusters.keys().map(id).collect();
     let desired = compose::compose(environment, &loaded.environment);
+    let secret = |address: &Address| {
+        let arn = format!("{SECRET}:{}-AbCdEf", address.path());
+        (address.clone(), Outputs::from([(Output::Arn, arn)]))
+    };
+    let secrets = desired.resources.keys().filter(|address| address.kind() == "mongo_secret").map(secret);
+    let known: Known = loaded.environment.clusters.keys().map(id).chain(secrets).collect();
     let roles = desired.resources.into_iter().filter_map(|(address, resource)| {
         let mut role = IamRole::try_from(resource).ok()?;
         role.bind(&known);
@@ -79,9 +87,21 @@ fn nothing_is_found_in_what_we_make() {
 /// Made wrong one way at a time, each of our documents is complained of.
 #[test]
 fn what_is_wrong_is_found() {
-    let changes: [(&str, &str, &str, &str); 7] = [
+    let changes: [(&str, &str, &str, &str); 9] = [
         ("iam_role.service/orders inline", "rds-db:connect", "rds-db:conect", "UNKNOWN_ACTION"),
         ("iam_role.service/orders inline", "arn:aws:rds-db:", "arn:aws:rds:", "RESOURCE_MISMATCH"),
+        (
+            "iam_role.service/billing inline",
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:GetSecret",
+            "UNKNOWN_ACTION",
+        ),
+        (
+            "iam_role.service/billing inline",
+            "arn:aws:secretsmanager:",
+            "arn:aws:secrets:",
+            "RESOURCE_MISMATCH",
+        ),
         ("iam_role.service/orders trust", ":sub", ":subject", "UNKNOWN_CONDITION_FOR_ACTION"),
         ("iam_role.service/orders trust", "StringEquals", "StringEqual", "UNKNOWN_OPERATOR"),
         ("iam_role.service/orders trust", ":oidc-provider/", ":oidc-providers/", "UNKNOWN_FEDERATION_SOURCE"),
@@ -100,7 +120,7 @@ fn what_is_wrong_is_found() {
     }
 }
 
-/// Three logins of one service, on the one cluster it lives on; one login of a person on each.
+/// Three logins of one service, on the one cluster it lives on; one login of a person on each; and one's own password.
 #[test]
 fn nobody_may_log_in_as_another() {
     for (environment, account) in [("prod", "111122223333"), ("test", "444455556666")] {
@@ -113,10 +133,22 @@ fn nobody_may_log_in_as_another() {
             } else {
                 ["app", "migrator", "reader"].map(|login| format!("{before}svc_{name}_{login}")).into()
             };
+            // Who has something in MongoDB may read just its own password.
+            let path = address.path().strip_prefix("service/").unwrap_or(address.path());
+            let secret = format!("{SECRET}:events/{path}-AbCdEf");
+            let in_mongo =
+                ["service/billing", "person/ana", "person/boris", "person/chiara", "person/dmitri"];
+            let secret = in_mongo.contains(&address.path()).then_some(secret);
             let policy = role.policies["infra"].document().unwrap();
-            let logins: Vec<&str> = policy.resources().map(|login| login.known().unwrap()).collect();
-            assert_eq!(logins, expected, "{address}");
-            assert_eq!(policy.statements().len(), 1);
+            let allowed: Vec<&str> = policy.resources().map(|one| one.known().unwrap()).collect();
+            let expected: Vec<String> = expected.into_iter().chain(secret.clone()).collect();
+            assert_eq!(allowed, expected, "{address}");
+            let actions: Vec<String> = (policy.statements().iter())
+                .map(|statement| serde_json::to_value(statement).unwrap()["Action"].to_string())
+                .collect();
+            let read = r#"["secretsmanager:GetSecretValue"]"#;
+            let both = [r#"["rds-db:connect"]"#, read];
+            assert_eq!(actions, both[..=usize::from(secret.is_some())], "{address}");
         }
     }
 }
