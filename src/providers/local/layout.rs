@@ -17,9 +17,11 @@ use std::{
         fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
+use tokio::time::sleep;
 
 use super::{error::LocalError, user::Account};
 
@@ -29,6 +31,9 @@ const LONGEST_SOCKET_FOLDER: usize = 103 - 15;
 
 /// The ports servers get by default: below the range from which systems give ports to outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// What is cleared away behind the gate may have to be stopped first.
+const GATE: Duration = Duration::from_mins(2);
 
 /// The folders of one environment.
 #[derive(Clone, Debug)]
@@ -97,20 +102,39 @@ impl Layout {
         Ok(folders)
     }
 
-    /// Makes an empty folder, closed to everybody else, in which a server can be prepared. Its name is new each
-    /// time, so that an `initdb` whose infra was killed cannot write into the next attempt.
-    pub(super) fn prepare(&self, name: &str, account: &Account) -> Result<PathBuf, LocalError> {
-        let mut attempts = 0;
+    /// The right to clear away what is unfinished and to begin something new, which one run at a time has: else a folder could be
+    /// taken for an abandoned one before its maker has locked it. Makes the folders around the servers.
+    pub(super) async fn gate(&self, name: &str) -> Result<fs::File, LocalError> {
+        let begun = Instant::now();
         loop {
-            attempts += 1;
-            let folder = self.discarded(name);
-            match self.make_parents().and_then(|()| fs::DirBuilder::new().mode(0o700).create(&folder)) {
-                Ok(()) => return account.give(&folder).map(|()| folder),
-                // The `destroy` of a neighbour may remove an empty parent in between.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < 10 => {}
-                Err(error) => return Err(LocalError::io("make the folder", folder)(error)),
+            let servers = match self.make_parents().and_then(|()| fs::File::open(&self.servers)) {
+                Ok(servers) => Some(servers),
+                // A neighbour may remove an empty parent in between.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(LocalError::io("make the folder", &self.servers)(error)),
+            };
+            if let Some(servers) = servers
+                && held(&servers, &self.servers)?
+                && is_still(&servers, &self.servers)
+            {
+                return Ok(servers);
             }
+            if begun.elapsed() > GATE {
+                return Err(LocalError::Busy { name: name.into() });
+            }
+            sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Makes an empty folder, closed to everybody else, in which a server can be prepared. Its name is new each
+    /// time, so that an `initdb` whose infra was killed cannot write into the next attempt. Held by who has the gate.
+    pub(super) fn prepare(&self, name: &str, account: &Account) -> Result<PathBuf, LocalError> {
+        let folder = self.discarded(name);
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(LocalError::io("make the folder", &folder))?;
+        account.give(&folder).map(|()| folder)
     }
 
     /// A name that no reader takes for a server, new each time; what is under it may be cleared away.
@@ -132,8 +156,13 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes those folders around the servers that are empty now. One that is not, or is a mount, stays.
+    /// Removes those folders around the servers that are empty now. One that is not, or is a mount, stays, and so does one in
+    /// which somebody is about to begin.
     pub(super) fn remove_empty(&self) {
+        let gate = fs::File::open(&self.servers);
+        if gate.as_ref().is_ok_and(|gate| gate.try_lock().is_err()) {
+            return;
+        }
         for folder in &self.ours {
             if fs::remove_dir(folder).is_err() {
                 break;
@@ -148,6 +177,29 @@ impl Layout {
         let first = u16::from_be_bytes([digest[0], digest[1]]) % count;
         (0..200).map(move |step| PORTS.start + (first + step) % count)
     }
+}
+
+/// Holds a folder for as long as the file is open; the system lets go of it when the process dies.
+///
+/// # Errors
+/// [`LocalError::Busy`] if another run holds it.
+pub(super) fn lock(folder: &Path, name: &str) -> Result<fs::File, LocalError> {
+    let file = fs::File::open(folder).map_err(LocalError::io("open", folder))?;
+    if held(&file, folder)? { Ok(file) } else { Err(LocalError::Busy { name: name.into() }) }
+}
+
+fn held(file: &fs::File, folder: &Path) -> Result<bool, LocalError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) => Err(LocalError::io("lock", folder)(error)),
+    }
+}
+
+/// Whether the folder that was opened is the one that is there now.
+fn is_still(file: &fs::File, folder: &Path) -> bool {
+    let there = file.metadata().and_then(|opened| Ok((opened, fs::metadata(folder)?)));
+    there.is_ok_and(|(opened, found)| (opened.dev(), opened.ino()) == (found.dev(), found.ino()))
 }
 
 /// The server's own files.

@@ -118,6 +118,14 @@ impl<M> Local<M> {
             None => Err(LocalError::Missing { name: name.into() }),
         }
     }
+
+    fn missing(&self, name: &str) -> Result<(), LocalError> {
+        match self.existing(name) {
+            Ok(_) => Err(LocalError::Exists { name: name.into() }),
+            Err(LocalError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Local<ReadWrite> {
@@ -125,14 +133,13 @@ impl Local<ReadWrite> {
     pub async fn create(&self, spec: &Spec, progress: &dyn Fn(&str)) -> Result<Server, LocalError> {
         let name = &spec.name;
         record::check_parameters(&spec.parameters)?;
-        match self.existing(name) {
-            Ok(_) => return Err(LocalError::Exists { name: name.clone() }),
-            Err(LocalError::Missing { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        self.missing(name)?;
         let account = Account::for_new()?;
         let binaries = self.search.newest(spec.version.as_deref())?;
         let port = self.port_for(spec).await?;
+        let gate = self.layout.gate(name).await?;
+        // Another run may have made it meanwhile.
+        self.missing(name)?;
         for abandoned in self.layout.unfinished(Some(name))? {
             progress("clearing away what an interrupted run left");
             clear_away(&abandoned, name).await?;
@@ -140,8 +147,9 @@ impl Local<ReadWrite> {
         let record = Record::new(&self.environment, name, port, &binaries.version, &spec.parameters);
         let folder = self.layout.server(name);
         let new = self.layout.prepare(name, &account)?;
+        let _lock = layout::lock(&new, name)?;
+        drop(gate);
         let made = async {
-            let _lock = lock(&new, name)?;
             progress(&format!("initialising PostgreSQL {}", binaries.version));
             server::initdb(&binaries, &new, &account).await?;
             record.write_first_configuration(&layout::data(&new), &new, &account)?;
@@ -281,12 +289,15 @@ impl Local<ReadWrite> {
     /// step of destroying an environment. What another run works on stays.
     pub async fn clear_abandoned(&self) -> Result<(), LocalError> {
         layout::check_name("environment", &self.environment)?;
-        for folder in self.layout.unfinished(None)? {
+        let unfinished = || self.layout.unfinished(None);
+        let gate = if unfinished()?.is_empty() { None } else { Some(self.layout.gate("").await?) };
+        for folder in unfinished()? {
             match clear_away(&folder, "").await {
                 Ok(()) | Err(LocalError::Busy { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
+        drop(gate);
         self.layout.remove_empty();
         Ok(())
     }
@@ -309,7 +320,7 @@ impl Local<ReadWrite> {
 
 /// Removes a folder in which a server was being made or removed, unless another run holds it.
 async fn clear_away(folder: &Path, name: &str) -> Result<(), LocalError> {
-    let _lock = lock(folder, name)?;
+    let _lock = layout::lock(folder, name)?;
     process::stop(folder, name).await?;
     process::end_all(folder).await;
     layout::remove_socket(folder)?;
@@ -337,16 +348,6 @@ fn in_use(error: LocalError, port: u16) -> LocalError {
             LocalError::PortTaken { name, port }
         }
         other => other,
-    }
-}
-
-/// Holds a folder in the making for as long as the value lives; the system lets go of it when the process dies.
-fn lock(folder: &Path, name: &str) -> Result<fs::File, LocalError> {
-    let file = fs::File::open(folder).map_err(LocalError::io("open", folder))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(LocalError::Busy { name: name.into() }),
-        Err(fs::TryLockError::Error(error)) => Err(LocalError::io("lock", folder)(error)),
     }
 }
 

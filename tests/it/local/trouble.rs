@@ -11,7 +11,7 @@ use std::{
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -272,6 +272,7 @@ async fn killed_during_create() {
     project.assert_clean();
 }
 
+/// Whoever is first makes it undisturbed, however close the other is behind him.
 #[tokio::test]
 async fn two_runs_make_the_same_server() {
     let project = Project::new(&["17"]);
@@ -280,6 +281,18 @@ async fn two_runs_make_the_same_server() {
     let error = project.writer().create(&spec("main"), &quiet).await.unwrap_err();
     assert!(matches!(error, LocalError::Busy { .. } | LocalError::Exists { .. }), "{error}");
     assert!(child.wait().unwrap().success(), "the other was disturbed");
+    project.writer().destroy("main", &quiet).await.unwrap();
+    project.assert_clean();
+}
+
+/// Eight at the same moment: one of them makes it.
+#[tokio::test]
+async fn many_runs_make_the_same_server() {
+    let project = Project::new(&["17"]);
+    let children: Vec<Child> = (0..8).map(|_| child(&project, Stdio::null())).collect();
+    let ended = children.into_iter().map(|mut child| child.wait().unwrap());
+    assert_eq!(ended.filter(ExitStatus::success).count(), 1);
+    assert_eq!(show(&project.servers().await[0], "SELECT 'up'").await, "up");
     project.writer().destroy("main", &quiet).await.unwrap();
     project.assert_clean();
 }
