@@ -167,6 +167,8 @@ pub(super) async fn take(
         // Others may have seen ours from then on.
         let asked = Instant::now();
         let other = match try_once(ledger, &document(name), holder, &mut watch).await? {
+            // One whose answer took longer than it lasts may be another's already.
+            Ok((ours, _)) if asked.elapsed() >= ledger.life => Some(ours),
             Ok((ours, version)) => {
                 let until = Until(Arc::new(Mutex::new(asked + ledger.life)));
                 let kept = Kept { ledger: ledger.clone(), name: document(name), ours, version, until };
