@@ -8,7 +8,7 @@ use futures::future::{FusedFuture, OptionFuture, join_all};
 use jiff::Timestamp;
 use tokio::{
     task::{JoinError, JoinHandle},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     choose::Reasoned,
     command::Gate,
     guardian::{
-        Process,
+        BEGINNING, Process,
         protocol::{Cause, Event, Login, NotLocked, Order, Start},
     },
     outcome::{Outcome, Released, end, reason},
@@ -69,16 +69,16 @@ pub(super) async fn run<S: FusedFuture<Output = u8>>(
         ("INFRA_MONGO_SET", prepared.survey.set.clone()),
         ("INFRA_VM_HOST", vm.clone()),
     ];
-    let gate = match Gate::start(&prepared.command, &words, &variables, &run.hidden) {
-        Ok(gate) => gate,
+    let (mut gate, opener) = match Gate::start(&prepared.command, &words, &variables, &run.hidden) {
+        Ok(started) => started,
         Err(error) => {
             return last(Ending::CommandFailed, format!("the snapshot command cannot be started: {error}"));
         }
     };
-    let guardian = match Process::start(&prepared.turn, &run.hidden) {
+    let guardian = match Process::start(&prepared.turn, &run.hidden, Some(opener)) {
         Ok(guardian) => guardian,
         Err(error) => {
-            gate.dismiss().await;
+            gate.end().await;
             return last(Ending::Failed, format!("the guardian cannot be started: {error}"));
         }
     };
@@ -128,7 +128,7 @@ struct Trial<'r, 'a, S> {
     /// Looks for other members that are locked, from the grant on.
     others: Option<JoinHandle<Vec<String>>>,
     signal: Option<u8>,
-    /// The command was let begin.
+    /// The command has begun, or is about to.
     opened: bool,
     /// When the unlock is called unknown.
     patience: Option<Instant>,
@@ -154,7 +154,7 @@ enum Heard {
 impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
     async fn go(mut self) -> Attempt {
         if let Err(attempt) = self.ready().await {
-            self.gate.dismiss().await;
+            self.gate.end().await;
             self.guardian.finish().await;
             return attempt;
         }
@@ -162,7 +162,7 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
         match self.lock().await {
             Ok(grant) => self.snapshot(grant).await,
             Err(attempt) => {
-                self.gate.dismiss().await;
+                self.gate.end().await;
                 if self.run.manifest.unlocked != Unlocked::Unknown {
                     self.guardian.finish().await;
                 }
@@ -218,7 +218,11 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
                 Heard::Event(Event::Granted { acquired, locked_at, applied }) => {
                     self.run.manifest.acquire_ms = Some(milliseconds(acquired));
                     // Somebody on another machine may have locked another member in the same moment.
-                    self.others = Some(tokio::spawn(locked(self.prepared.others(&self.name))));
+                    let others = self.prepared.others(&self.name);
+                    self.others = Some(tokio::spawn(async move {
+                        sleep(BEGINNING).await;
+                        locked(others).await
+                    }));
                     if applied.is_some() {
                         return Ok(Grant { locked_at, applied });
                     }
@@ -273,15 +277,16 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
 
     /// Runs the command, and unlocks whatever comes of it.
     async fn snapshot(mut self, grant: Grant) -> Attempt {
-        let outcome = match self.signal {
+        self.opened = true;
+        let ended = match self.signal {
             // It came while the lock was waited for.
-            Some(signal) => Outcome::Signal(signal),
+            Some(signal) => (Outcome::Signal(signal), None),
             None => self.command(&grant).await,
         };
-        let (mut outcome, released) = match outcome {
-            Outcome::GuardianDied => (Outcome::GuardianDied, None),
-            Outcome::Released(why, released) => (Outcome::Cause(Cause::Lost(why)), Some(released)),
-            outcome => {
+        let (mut outcome, released) = match ended {
+            (Outcome::GuardianDied, _) => (Outcome::GuardianDied, None),
+            (outcome, Some(released)) => (outcome, Some(released)),
+            (outcome, None) => {
                 if !matches!(outcome, Outcome::Cause(_)) {
                     self.guardian.order(Order::Unlock).await;
                 }
@@ -336,11 +341,10 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
         }
     }
 
-    /// Lets the command begin, and waits for its end; ends before it when the lock must not be held any longer.
-    async fn command(&mut self, grant: &Grant) -> Outcome {
-        self.opened = true;
+    /// Waits for the end of the command; ends before it when the lock must not be held any longer. With how it was released, if it
+    /// is already.
+    async fn command(&mut self, grant: &Grant) -> (Outcome, Option<Released>) {
         let opened = Instant::now();
-        let opening = self.gate.open(grant.applied).await;
         let run = &mut *self.run;
         run.manifest.locked_at = Some(grant.locked_at);
         run.manifest.optime = grant.applied;
@@ -351,9 +355,6 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
             run.manifest.acquire_ms.unwrap_or_default(),
             run.manifest.command.join(" ")
         ));
-        if let Err(error) = opening {
-            return Outcome::Ended(Err(error));
-        }
         // The guardian keeps the deadline. This one is for a guardian that hangs.
         let limit = opened + self.start.max_lock + SILENCE;
         loop {
@@ -361,14 +362,14 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
             let heard = tokio::select! {
                 status = self.gate.wait() => {
                     self.run.manifest.command_ms = Some(milliseconds(opened.elapsed()));
-                    return Outcome::Ended(status);
+                    return (Outcome::Ended(status), None);
                 }
                 event = self.guardian.next() => event.map_or(Heard::Gone, Heard::Event),
                 signal = &mut self.stop => Heard::Stop(signal),
                 Some(looked) = OptionFuture::from(others.as_mut()) => {
                     *others = None;
                     match foreign(looked) {
-                        Some(outcome) => return outcome,
+                        Some(outcome) => return (outcome, None),
                         None => continue,
                     }
                 }
@@ -379,20 +380,26 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
                 Heard::Event(Event::NotLocked { message, .. }) => {
                     let released =
                         Released { gone: Gone::NotLocked, proof: None, at: Timestamp::now(), held: None };
-                    return Outcome::Released(message, released);
+                    return (Outcome::Cause(Cause::Lost(message)), Some(released));
                 }
-                Heard::Event(Event::Releasing(cause)) => return Outcome::Cause(cause),
+                Heard::Event(Event::Releasing(cause)) => return (Outcome::Cause(cause), None),
                 Heard::Event(Event::Released { gone, proof, unlocked_at, held }) => {
                     let released = Released { gone, proof, at: unlocked_at, held };
-                    return Outcome::Released("the guardian has released the lock".into(), released);
+                    // It sees the end of the command as soon as we do.
+                    if let Some(status) = self.gate.ended() {
+                        self.run.manifest.command_ms = Some(milliseconds(opened.elapsed()));
+                        return (Outcome::Ended(status), Some(released));
+                    }
+                    let why = "the guardian has released the lock".into();
+                    return (Outcome::Cause(Cause::Lost(why)), Some(released));
                 }
                 Heard::Event(Event::Trouble(text)) => self.trouble(&text),
                 Heard::Event(_) => {}
-                Heard::Stop(signal) => return Outcome::Signal(signal),
-                Heard::Gone => return Outcome::GuardianDied,
+                Heard::Stop(signal) => return (Outcome::Signal(signal), None),
+                Heard::Gone => return (Outcome::GuardianDied, None),
                 Heard::Late => {
                     self.guardian.kill().await;
-                    return Outcome::GuardianDied;
+                    return (Outcome::GuardianDied, None);
                 }
             }
         }

@@ -1,32 +1,24 @@
 //! The snapshot command: found before anything is locked, started with one byte, ended with its whole process group.
 
+mod gate;
+
 use std::{
-    collections::VecDeque,
     env, fs, io,
-    io::BufRead as _,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _, process::ExitStatusExt as _},
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    process::ExitStatus,
     time::Duration,
 };
+
+pub use gate::gate;
+pub(super) use gate::{Gate, open};
 
 use nix::{
     errno::Errno,
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    process::{Child, ChildStdin},
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
-
-use super::manifest::OpTime;
-
-/// How much of the command's output is kept.
-const KEPT: usize = 64 * 1024;
+use tokio::time::{Instant, sleep};
 
 /// Between the request to end and the end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -125,128 +117,6 @@ impl Resolved {
     }
 }
 
-/// A process that will become the command. Being there already, it costs no time while the member is locked.
-pub(super) struct Gate {
-    child: Child,
-    opener: Option<ChildStdin>,
-    output: Arc<Mutex<Output>>,
-    drains: Vec<JoinHandle<()>>,
-}
-
-impl Gate {
-    /// `variables` are added to the environment, `hidden` ones removed from it.
-    pub(super) fn start(
-        resolved: &Resolved,
-        words: &[String],
-        variables: &[(&str, String)],
-        hidden: &[String],
-    ) -> io::Result<Self> {
-        let mut command = tokio::process::Command::new(this_binary()?);
-        command.arg0("infra").args(["__gate", "--"]).arg(&resolved.program).args(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        for name in hidden {
-            command.env_remove(name);
-        }
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        let mut child = command.spawn()?;
-        let output = Arc::new(Mutex::new(Output::default()));
-        let mut drains = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            drains.push(tokio::spawn(drain(stdout, output.clone(), true)));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            drains.push(tokio::spawn(drain(stderr, output.clone(), false)));
-        }
-        Ok(Self { opener: child.stdin.take(), child, output, drains })
-    }
-
-    /// The process group, which is the command's.
-    pub(super) fn group(&self) -> Option<i32> {
-        self.child.id().and_then(|id| id.try_into().ok())
-    }
-
-    /// Lets the command begin.
-    pub(super) async fn open(&mut self, optime: Option<OpTime>) -> io::Result<()> {
-        let text = optime.map(|optime| optime.to_string()).unwrap_or_default();
-        match self.opener.take() {
-            Some(mut opener) => opener.write_all(format!("{text}\n").as_bytes()).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Waits for the process alone: children that it leaves may have its output open for ever.
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
-    }
-
-    /// Ends a gate that was never opened.
-    pub(super) async fn dismiss(mut self) {
-        drop(self.opener.take());
-        if timeout(Duration::from_secs(1), self.child.wait()).await.is_err() {
-            let _ = self.child.kill().await;
-        }
-    }
-
-    /// Ends the command and all that it has started. How it ended, if it did.
-    pub(super) async fn end(&mut self) -> Option<ExitStatus> {
-        let Some(group) = self.group() else { return self.child.wait().await.ok() };
-        let (status, ()) = futures::join!(timeout(GRACE * 2, self.child.wait()), end_group(group));
-        status.ok().and_then(Result::ok)
-    }
-
-    /// What it has written so far; what is still in the pipes is read first, if there is somebody to read it from.
-    pub(super) async fn output(&mut self) -> Output {
-        let drained = futures::future::join_all(self.drains.iter_mut());
-        let _ = timeout(Duration::from_millis(200), drained).await;
-        for drain in &self.drains {
-            drain.abort();
-        }
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *output)
-    }
-}
-
-/// Reads to the end, whoever writes, so that nobody has to wait with a full pipe.
-async fn drain(mut pipe: impl AsyncRead + Unpin, output: Arc<Mutex<Output>>, is_stdout: bool) {
-    let mut buffer = vec![0; KEPT];
-    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        output.both.push(&buffer[..read]);
-        if is_stdout {
-            output.stdout.push(&buffer[..read]);
-        }
-    }
-}
-
-/// The end of what a command has written.
-#[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) both: Tail,
-    pub(super) stdout: Tail,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    kept: VecDeque<u8>,
-    pub(super) omitted: u64,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        let skip = bytes.len().saturating_sub(KEPT);
-        let room = KEPT - (bytes.len() - skip);
-        let drop = self.kept.len().saturating_sub(room);
-        self.kept.drain(..drop);
-        self.kept.extend(&bytes[skip..]);
-        self.omitted += (skip + drop) as u64;
-    }
-
-    pub(super) fn text(&self) -> String {
-        let (front, back) = self.kept.as_slices();
-        String::from_utf8_lossy(&[front, back].concat()).into_owned()
-    }
-}
-
 /// What the command says that it has made: `{"snapshot_ids": [...]}` in its last line, or that line itself.
 pub(super) fn snapshot_ids(stdout: &str) -> Vec<String> {
     let Some(last) = stdout.lines().rev().map(str::trim).find(|line| !line.is_empty()) else {
@@ -297,21 +167,6 @@ fn only_dead(group: Pid) -> bool {
         }
     }
     seen
-}
-
-/// Runs as the gate: waits for one line with the optime, then becomes the command. Without the line the supervisor is
-/// dead, and there is nothing to run. Returns only if the command cannot be run.
-pub fn gate(command: &[std::ffi::OsString]) -> io::Result<()> {
-    let [program, name, arguments @ ..] = command else { return Ok(()) };
-    let mut line = String::new();
-    if io::stdin().lock().read_line(&mut line)? == 0 || !line.ends_with('\n') {
-        return Ok(());
-    }
-    let nothing = fs::File::open("/dev/null")?;
-    nix::unistd::dup2_stdin(&nothing)?;
-    let mut command = std::process::Command::new(program);
-    command.arg0(name).args(arguments).env("INFRA_MONGO_OPTIME", line.trim_end());
-    Err(command.exec())
 }
 
 /// What runs. By the kernel's own name for it if its file was replaced meanwhile.
@@ -381,23 +236,6 @@ mod tests {
         assert!(message(file.to_str().unwrap()).contains("no file that may be executed"));
         assert!(message(folder.path().to_str().unwrap()).contains("no file that may be executed"));
         assert!(resolve(&[]).is_err() && resolve(&[String::new()]).is_err());
-    }
-
-    #[test]
-    fn only_the_end_is_kept() {
-        let mut tail = Tail::default();
-        tail.push(b"first ");
-        tail.push(b"second");
-        assert_eq!((tail.text().as_str(), tail.omitted), ("first second", 0));
-        for _ in 0..100 {
-            tail.push(&[b'x'; 5000]);
-        }
-        tail.push(b"the end");
-        let text = tail.text();
-        assert_eq!((text.len(), tail.omitted), (KEPT, 12 + 500_000 + 7 - KEPT as u64));
-        assert!(text.ends_with("xxthe end"));
-        tail.push(&vec![b'y'; KEPT * 2 + 1]);
-        assert_eq!((tail.text(), tail.kept.len()), ("y".repeat(KEPT), KEPT));
     }
 
     #[test]

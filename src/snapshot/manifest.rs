@@ -138,7 +138,8 @@ pub enum Unlocked {
     Unknown,
 }
 
-/// What was compared just before the unlock with how it was just after the lock.
+/// What was compared with how it was just after the lock: `same_process` and `secondary` right after the unlock, since a locked
+/// member keeps its state, and everything else just before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The server's name for the lock: it has another one each time it is taken.
@@ -151,7 +152,7 @@ pub struct Proof {
     pub same_process: bool,
     /// Nothing was applied in between.
     pub applied_unchanged: bool,
-    /// The member was a secondary still.
+    /// The member is a secondary still.
     pub secondary: bool,
     /// How often it was locked after ours, and after our unlock.
     pub lock_count: i64,

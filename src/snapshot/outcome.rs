@@ -13,8 +13,6 @@ pub(super) enum Outcome {
     Cause(Cause),
     /// Another member is locked too.
     Foreign(String),
-    /// It is released already, and why.
-    Released(String, Released),
     GuardianDied,
 }
 
@@ -34,7 +32,6 @@ pub(super) fn reason(outcome: &Outcome) -> String {
         Outcome::Cause(Cause::Deadline) => "max_lock has passed".into(),
         Outcome::Cause(Cause::Lost(text)) => text.clone(),
         Outcome::Foreign(members) => format!("{members} was locked by somebody else in the same moment"),
-        Outcome::Released(why, _) => why.clone(),
         Outcome::GuardianDied => "the guardian died".into(),
     }
 }
@@ -63,9 +60,7 @@ pub(super) fn end(outcome: &Outcome, released: &Released, name: &str) -> Option<
         }
         Outcome::Foreign(_) => (Ending::ForeignLock, reason(outcome)),
         Outcome::Ended(Err(_)) => (Ending::CommandFailed, reason(outcome)),
-        Outcome::Cause(Cause::Lost(_)) | Outcome::Released(..) | Outcome::GuardianDied => {
-            (Ending::ConsistencyLost, reason(outcome))
-        }
+        Outcome::Cause(Cause::Lost(_)) | Outcome::GuardianDied => (Ending::ConsistencyLost, reason(outcome)),
     };
     Some(End::new(ending, message))
 }

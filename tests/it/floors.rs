@@ -113,12 +113,13 @@ fn a_forbidden_import_is_named() {
     assert_eq!(wrong([(Path::new("attic/x.rs"), String::new())].into_iter()).len(), 1);
 }
 
-/// Only `ui` speaks: everything else hands over texts.
+/// Only `ui` speaks: everything else hands over texts. The guardian of a snapshot speaks to nobody: its standard output is the
+/// pipe by which it lets the snapshot command begin.
 #[test]
 fn nothing_but_ui_prints() {
     let speaking = ["io::stdout", "io::stderr", "println!", "print!", "eprintln!", "eprint!"];
     let offenders: Vec<_> = (all().into_iter())
-        .filter(|(path, _)| !path.starts_with("ui"))
+        .filter(|(path, _)| !path.starts_with("ui") && !path.starts_with("snapshot/guardian"))
         .filter(|(_, text)| speaking.iter().any(|word| text.contains(word)))
         .map(|(path, _)| path)
         .collect();

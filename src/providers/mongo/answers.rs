@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, oid::ObjectId};
 use super::OpTime;
 
 /// The name of the thread that holds an `fsyncLock`.
-const WORKER: &str = "fsyncLockWorker";
+pub(super) const WORKER: &str = "fsyncLockWorker";
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hello {
@@ -145,6 +145,14 @@ impl LockState {
     }
 }
 
+/// By what a member is locked, and where it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    pub worker: Option<Worker>,
+    /// Seconds and count of the last operation that the member has applied.
+    pub operation: Option<(u32, u32)>,
+}
+
 /// What `serverStatus` says, to those whom it answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Storage {
@@ -243,8 +251,7 @@ pub(super) fn lock_state(answer: &Document) -> LockState {
         state.highest_opid = state.highest_opid.max(opid);
         let description = text(operation, "desc").unwrap_or_default();
         if description == WORKER {
-            let held = truth(operation, "active") && !truth(operation, "waitingForLock");
-            state.worker = Some(Worker { opid, held });
+            state.worker = Some(worker(operation));
         }
         if let Some(command) = document(operation, "command") {
             if command.contains_key("fsync") && truth(command, "lock") {
@@ -255,6 +262,18 @@ pub(super) fn lock_state(answer: &Document) -> LockState {
         state.building_index |= description.starts_with("IndexBuildsCoordinator");
     }
     state
+}
+
+fn worker(operation: &Document) -> Worker {
+    let held = truth(operation, "active") && !truth(operation, "waitingForLock");
+    Worker { opid: number(operation, "opid").unwrap_or_default(), held }
+}
+
+/// An answer to an aggregation of `$currentOp` that lets the worker through alone.
+pub(super) fn holding(answer: &Document) -> Holding {
+    let cursor = document(answer, "cursor");
+    let first = cursor.and_then(|cursor| documents(cursor, "firstBatch").next());
+    Holding { worker: first.map(worker), operation: operation(answer) }
 }
 
 pub(super) fn storage(answer: &Document) -> Storage {
@@ -271,11 +290,15 @@ pub(super) fn storage(answer: &Document) -> Storage {
 
 /// An answer to `fsync` with lock.
 pub(super) fn granted(answer: &Document) -> Option<Granted> {
-    let operation = match answer.get("operationTime") {
+    Some(Granted { count: lock_count(answer)?, operation: operation(answer) })
+}
+
+/// Which every member says with every answer.
+fn operation(answer: &Document) -> Option<(u32, u32)> {
+    match answer.get("operationTime") {
         Some(Bson::Timestamp(written)) => Some((written.time, written.increment)),
         _ => None,
-    };
-    Some(Granted { count: lock_count(answer)?, operation })
+    }
 }
 
 /// The lock count of an answer to `fsync` or `fsyncUnlock`.

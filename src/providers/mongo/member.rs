@@ -11,7 +11,7 @@ use mongodb::{
 
 use super::{
     Access, MongoError,
-    answers::{self, Configuration, Granted, Hello, LockState, Rights, SetStatus, Storage},
+    answers::{self, Configuration, Granted, Hello, Holding, LockState, Rights, SetStatus, Storage},
 };
 use crate::model::mongo_uri::Host;
 
@@ -89,7 +89,7 @@ impl Member {
         let wanted = doc! {
             "currentOp": 1, "$all": true,
             "$or": [
-                {"desc": "fsyncLockWorker"},
+                {"desc": answers::WORKER},
                 {"command.fsync": {"$exists": true}},
                 {"command.currentOp": {"$exists": true}},
                 {"command.createIndexes": {"$exists": true}},
@@ -103,6 +103,15 @@ impl Member {
             }
             answer => Ok(answers::lock_state(&answer?)),
         }
+    }
+
+    /// By what the member is locked, and where it stands, in one question that costs it as little as can be. Needs `inprog`.
+    pub async fn holding(&self, limit: Duration) -> Result<Holding, MongoError> {
+        let operations = doc! {"$currentOp": {"allUsers": true, "idleConnections": false}};
+        let command = doc! {
+            "aggregate": 1, "pipeline": [operations, {"$match": {"desc": answers::WORKER}}], "cursor": {},
+        };
+        Ok(answers::holding(&self.ask("$currentOp", command, limit).await?))
     }
 
     /// Needs `serverStatus`, which the least privileges do not contain.

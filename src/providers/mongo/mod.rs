@@ -14,8 +14,8 @@ mod optime;
 pub use access::Access;
 pub use admin::Mongo;
 pub use answers::{
-    Configuration, Configured, Granted, Hello, LockState, Pending, Reported, Rights, SetStatus, Storage,
-    Worker,
+    Configuration, Configured, Granted, Hello, Holding, LockState, Pending, Reported, Rights, SetStatus,
+    Storage, Worker,
 };
 pub use catalog::Catalog;
 pub use error::MongoError;

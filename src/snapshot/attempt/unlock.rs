@@ -140,7 +140,7 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
 
     /// Starts a guardian that does nothing but release, and goes on when we are gone.
     pub(super) async fn hand_over(&mut self, ours: Ours) {
-        let Ok(guardian) = Process::start(&self.prepared.turn, &self.run.hidden) else { return };
+        let Ok(guardian) = Process::start(&self.prepared.turn, &self.run.hidden, None) else { return };
         self.start.release = Some(ours);
         self.start.group = None;
         guardian.begin(&self.start).await;

@@ -11,17 +11,30 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     super::{
+        command,
         manifest::Proof,
         release::{self, Gone, Ours, Seen},
     },
     Asked, Guardian, PAUSE,
+    ended::Command,
     protocol::{Cause, Event, Held, NotLocked, Start},
     record,
 };
-use crate::providers::mongo::{Granted, Hello, LockState, Member, MongoError, OpTime};
+use crate::providers::mongo::{Granted, Hello, Holding, LockState, Member, MongoError, OpTime};
 
 /// A member that is well answers within milliseconds.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// The processors are the command's while it begins: a look takes from it what the lock is then held longer.
+pub(in super::super) const BEGINNING: Duration = Duration::from_millis(5);
+
+/// What ends the lock if nobody orders it to end.
+pub(super) struct Until<F> {
+    pub(super) deadline: Instant,
+    /// Its end is waited for here too: the lock is held for as long as word of it travels.
+    pub(super) command: Command,
+    pub(super) lost: F,
+}
 
 /// Why it is not verified that the member is locked.
 enum Unverified {
@@ -37,9 +50,9 @@ impl Guardian {
         start: &Start,
         asked: Asked,
         granted: Granted,
-        deadline: Instant,
-        lost: impl Future<Output = String>,
+        until: Until<impl Future<Output = String>>,
     ) {
+        let Until { deadline, command: ending, lost } = until;
         let locked_at = Timestamp::now();
         let locked = Instant::now();
         let ours = asked.ours;
@@ -51,6 +64,10 @@ impl Guardian {
         let told = granted.operation.zip(asked.term).map(|((t, i), term)| OpTime { t, i, term });
         let acquired = locked - asked.at;
         self.speech.say(&Event::Granted { acquired, locked_at, applied: told }).await;
+        // Once it is said, so that nobody takes it for one that has not begun.
+        if told.is_some() {
+            command::open(&self.gate, told);
+        }
         let mut held: Option<Held> = None;
         let (member, asked_for) = (self.unlock.clone(), ours.clone());
         let verifying = verified(&member, &asked_for, told);
@@ -60,6 +77,9 @@ impl Guardian {
                 verified = &mut verifying, if held.is_none() => match verified {
                     Ok(found) => {
                         self.speech.say(&Event::Locked(found.clone())).await;
+                        if told.is_none() {
+                            command::open(&self.gate, found.applied);
+                        }
                         // That it is asked for stands there already, which will do if this cannot be written.
                         let _ = self.journal.write(&record(start, &found.ours), false);
                         held = Some(found);
@@ -70,6 +90,7 @@ impl Guardian {
                     }
                 },
                 _ = self.order() => break None,
+                () = ending.ended() => break None,
                 () = sleep_until(deadline) => break Some(Cause::Deadline),
                 lost = &mut lost => break Some(Cause::Lost(lost)),
             }
@@ -94,38 +115,52 @@ impl Guardian {
         }
         let (proof, seen) = proof.unzip();
         let ours = held.map_or(ours, |held| held.ours);
-        let (gone, unlocked_at, until) = self.release(ours, seen, Duration::ZERO).await;
-        let unlock_count = if let Gone::Released { left } = gone { Some(left) } else { None };
-        let proof = proof.map(|proof| Proof { lock_count: granted.count, unlock_count, ..proof });
+        let process = ours.process.clone();
+        let (gone, unlocked_at, until) = self.release(ours, seen.flatten(), Duration::ZERO).await;
+        // No member that is locked changes its state, and none changes its run and comes back: what it is now it was, so that
+        // the lock need not be held for this question.
+        let hello = timeout(LOOK, member.hello()).await;
+        let hello = hello.ok().and_then(Result::ok).unwrap_or_default();
+        let proof = proof.map(|proof| Proof {
+            same_process: hello.process.is_some() && hello.process == process,
+            secondary: hello.secondary,
+            lock_count: granted.count,
+            unlock_count: if let Gone::Released { left } = gone { Some(left) } else { None },
+            ..proof
+        });
         let held = Some(until.saturating_duration_since(locked));
         self.speech.say(&Event::Released { gone, proof, unlocked_at, held }).await;
     }
 
-    /// Compares how the member is with how it was; also what was seen of it. Nothing if it cannot be seen within a moment.
+    /// Compares how the member is with how it was; also what was seen of our lock. Nothing if it cannot be seen within a moment.
     /// What is not verified yet is verified first.
     async fn proof(
         &self,
         ours: &Ours,
         told: Option<OpTime>,
         held: &mut Option<Held>,
-    ) -> Option<(Proof, Seen)> {
+    ) -> Option<(Proof, Option<Seen>)> {
         if held.is_none() {
             *held = timeout(LOOK, verify(&self.unlock, ours, told)).await.ok()?.ok();
         }
         let (opid, applied) = held.as_ref().map_or((None, told), |held| (held.ours.opid, held.applied));
-        let (state, hello) = timeout(LOOK, look(&self.unlock)).await.ok()?.ok()?;
-        let worker = state.worker.as_ref();
+        let pair = |time: OpTime| (time.t, time.i);
+        let Holding { worker, mut operation } = self.unlock.holding(LOOK).await.ok()?;
+        if operation.is_none() {
+            // A set that is so young that it has no keys to sign times with does not tell them.
+            operation = self.unlock.hello_within(LOOK).await.ok()?.applied.map(pair);
+        }
+        let same_opid = worker.is_some() && worker.as_ref().map(|worker| worker.opid) == opid;
         let proof = Proof {
-            worker_opid: worker.map(|worker| worker.opid),
-            held: worker.is_some_and(|worker| worker.held),
-            same_opid: worker.is_some() && worker.map(|worker| worker.opid) == opid,
-            same_process: hello.process.is_some() && hello.process == ours.process,
-            applied_unchanged: hello.applied.is_some() && hello.applied == applied,
-            secondary: hello.secondary,
-            lock_count: 0,
-            unlock_count: None,
+            worker_opid: worker.as_ref().map(|worker| worker.opid),
+            held: worker.as_ref().is_some_and(|worker| worker.held),
+            same_opid,
+            applied_unchanged: operation.is_some() && operation == applied.map(pair),
+            ..Proof::default()
         };
-        Some((proof, (hello.process, state)))
+        // Whose another lock is takes more to tell.
+        let seen = same_opid.then(|| (ours.process.clone(), LockState { worker, ..LockState::default() }));
+        Some((proof, seen))
     }
 }
 
@@ -151,6 +186,9 @@ async fn verify(member: &Member, ours: &Ours, told: Option<OpTime>) -> Result<He
 
 /// Looks until there is an answer. Where the command has not begun there is nothing to wait for.
 async fn verified(member: &Member, ours: &Ours, told: Option<OpTime>) -> Result<Held, String> {
+    if told.is_some() {
+        sleep(BEGINNING).await;
+    }
     loop {
         match verify(member, ours, told).await {
             Ok(held) => return Ok(held),

@@ -4,6 +4,7 @@
 //! The guardian is started before the lock, in a session of its own. It releases the lock when it is told to, when the
 //! supervisor dies, when `max_lock` has passed, and when the primary is lost.
 
+mod ended;
 mod held;
 mod process;
 pub(super) mod protocol;
@@ -11,11 +12,14 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
+    fs::File,
     io,
     os::{fd::AsFd as _, unix::net::UnixStream},
     time::Duration,
 };
 
+pub(super) use held::BEGINNING;
+use held::Until;
 use jiff::Timestamp;
 pub(super) use process::Process;
 use protocol::{Event, Hearing, NotLocked, Order, Speech, Start};
@@ -56,17 +60,20 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// `LockTimeout`: the server itself gave up waiting.
 const LOCK_TIMEOUT: &str = "Fsync lock timed out";
 
-/// Runs as the guardian: its standard input is the socket to the supervisor. Returns when nothing is left to guard.
+/// Runs as the guardian: its standard input is the socket to the supervisor, its standard output the gate. Returns when nothing is
+/// left to guard.
 pub async fn guard() -> io::Result<()> {
     // A terminal that is closed, and Ctrl-C in it, reach whole sessions.
     let _ = nix::unistd::setsid();
     let _ignored = ignore_signals()?;
+    let gate = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    nix::unistd::dup2_stdout(File::open("/dev/null")?)?;
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     socket.set_nonblocking(true)?;
     let (hearing, speech) = tokio::net::UnixStream::from_std(socket)?.into_split();
     let (mut hearing, speech) = (Hearing::new(hearing), Speech::new(speech));
     let Some(start) = hearing.next::<Start>().await else { return Ok(()) };
-    match Guardian::connect(&start, hearing, speech).await {
+    match Guardian::connect(&start, gate, hearing, speech).await {
         Ok(guardian) => guardian.run(&start).await,
         Err((message, speech)) => speech.say(&Event::NotReady(message)).await,
     }
@@ -90,6 +97,8 @@ struct Guardian {
     hearing: Hearing,
     speech: Speech,
     journal: Journal,
+    /// Lets the command begin.
+    gate: File,
     /// The process group of the snapshot command, for as long as it may run.
     group: Option<i32>,
     supervisor_gone: bool,
@@ -105,7 +114,12 @@ struct Asked {
 }
 
 impl Guardian {
-    async fn connect(start: &Start, hearing: Hearing, speech: Speech) -> Result<Self, (String, Speech)> {
+    async fn connect(
+        start: &Start,
+        gate: File,
+        hearing: Hearing,
+        speech: Speech,
+    ) -> Result<Self, (String, Speech)> {
         let members = || -> Result<_, String> {
             let access = start.login.access();
             let primary = start.primary.as_deref().map(|name| member(&access, name)).transpose()?;
@@ -123,7 +137,7 @@ impl Guardian {
         }
         let journal = Journal::at(start.journal.clone());
         let group = start.group;
-        Ok(Self { lock, unlock, primary, hearing, speech, journal, group, supervisor_gone: false })
+        Ok(Self { lock, unlock, primary, hearing, speech, journal, gate, group, supervisor_gone: false })
     }
 
     async fn run(mut self, start: &Start) {
@@ -218,12 +232,19 @@ impl Guardian {
         let deadline = asked.at + start.max_lock;
         let process = asked.ours.process.clone();
         let (unlock, primary) = (self.unlock.clone(), self.primary.clone());
+        let command = ended::Command::of(start.group);
         let lost = watch::lost(&unlock, primary.as_ref(), process.as_deref());
         tokio::pin!(lost);
         let (why, message) = loop {
             tokio::select! {
+                // What is not wanted any more is not begun.
+                biased;
+                _ = self.order() => break (NotLocked::Stopped, "stopped while the lock was waited for".into()),
                 answer = &mut asked.answer => match answer {
-                    Ok(Ok(granted)) => return self.granted(start, asked, granted, deadline, lost).await,
+                    Ok(Ok(granted)) => {
+                        let until = Until { deadline, command, lost };
+                        return self.granted(start, asked, granted, until).await;
+                    }
                     Ok(Err(error)) => {
                         if matches!(error, MongoError::Command { .. } | MongoError::Unauthorized { .. }) {
                             settle = Duration::ZERO;
@@ -232,7 +253,6 @@ impl Guardian {
                     }
                     Err(error) => break (NotLocked::Unfit, error.to_string()),
                 },
-                _ = self.order() => break (NotLocked::Stopped, "stopped while the lock was waited for".into()),
                 () = sleep_until((asked.at + start.lock_timeout + GRACE).min(deadline)) => {
                     let limit = start.lock_timeout;
                     break (NotLocked::Timeout, format!("{} did not grant the lock within {limit:?}", start.member));

@@ -28,14 +28,16 @@ pub(in super::super) struct Process {
 }
 
 impl Process {
-    /// It inherits the turn, so that no other run begins while it is at work, whatever becomes of us.
-    pub(in super::super) fn start(turn: &Turn, hidden: &[String]) -> io::Result<Self> {
+    /// It inherits the turn, so that no other run begins while it is at work, whatever becomes of us. `gate`: what lets the command
+    /// begin, which nobody else may have: with the guardian ends what it has not let begin.
+    pub(in super::super) fn start(turn: &Turn, hidden: &[String], gate: Option<OwnedFd>) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(this_binary()?);
         command.arg0("infra").arg("__guard");
-        // Its streams would keep open what waits for ours to end, long after we are gone.
-        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+        // Our streams would keep open what waits for ours to end, long after we are gone.
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).stderr(Stdio::null());
+        command.stdout(gate.map_or_else(Stdio::null, Stdio::from));
         for name in hidden {
             command.env_remove(name);
         }
