@@ -193,11 +193,15 @@ async fn a_child() {
 }
 
 fn child(project: &Project, output: Stdio) -> Child {
+    start(project, output, Stdio::inherit())
+}
+
+fn start(project: &Project, output: Stdio, errors: Stdio) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "local::trouble::a_child", "--nocapture"])
         .env("INFRA_TEST_CHILD", &project.folder);
-    command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::inherit()).process_group(0).spawn().unwrap()
+    command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0).spawn().unwrap()
 }
 
 fn wait_until(mut condition: impl FnMut() -> bool) {
@@ -289,7 +293,7 @@ async fn two_runs_make_the_same_server() {
 #[tokio::test]
 async fn many_runs_make_the_same_server() {
     let project = Project::new(&["17"]);
-    let children: Vec<Child> = (0..8).map(|_| child(&project, Stdio::null())).collect();
+    let children: Vec<Child> = (0..8).map(|_| start(&project, Stdio::null(), Stdio::null())).collect();
     let ended = children.into_iter().map(|mut child| child.wait().unwrap());
     assert_eq!(ended.filter(ExitStatus::success).count(), 1);
     assert_eq!(show(&project.servers().await[0], "SELECT 'up'").await, "up");

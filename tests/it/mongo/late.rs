@@ -42,7 +42,8 @@ fn behind_validation() {
             until("it validates", || !set.run(2, validating.clone()).get_array("inprog").unwrap().is_empty());
             thread::sleep(Duration::from_millis(200));
             scope.spawn(|| {
-                thread::sleep(Duration::from_secs(4));
+                // Longer than a run takes to begin and to give up, on a machine that is busy too.
+                thread::sleep(Duration::from_secs(8));
                 pause("off");
             });
             let ended = Run::of(&set).member(2).args(&["--lock-timeout", "1s"]).finish();
