@@ -5,8 +5,8 @@ Port 0 takes a free one; the first line on stdout is the port. The emulator ends
 dies does not leave it behind.
 
 --many: for each line on stdin, which holds variables as a JSON object, there is one emulator more, a process of its own, and
-one line on stdout with its port and process. Importing moto takes longer than anything else here and is done once. All end
-when stdin does.
+one line on stdout with its port and process. Importing moto takes longer than anything else here and is done once, as are the
+first answers of its services. All end when stdin does.
 
 MOTO_ACCOUNT_ID            the account of credentials that belong to no other (a session of sts:AssumeRole belongs to the
                            account of its role)
@@ -16,6 +16,7 @@ EMULATOR_KMS_ALIASES       aliases of keys that exist beforehand (alias/aurora)
 """
 
 import fnmatch
+import gc
 import io
 import json
 import os
@@ -31,6 +32,7 @@ import xml.sax.saxutils
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import werkzeug.test
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.models import PARTITION_NAMES, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -199,12 +201,42 @@ def end_with(pipe):
     os._exit(0)
 
 
-def serve(port, pipe, say):
+def warm():
+    """An application that has answered each service once: a service's first answer takes longer than a hundred others."""
+    application = DomainDispatcherApplication(create_backend_app)
+    client = werkzeug.test.Client(application)
+    json_call = {"content_type": "application/x-amz-json-1.1", "data": "{}"}
+    for name, call in {
+        "rds": {"data": {"Action": "DescribeDBClusters", "Version": "2014-10-31"}},
+        "iam": {"data": {"Action": "ListRoles", "Version": "2010-05-08"}},
+        "sts": {"data": {"Action": "GetCallerIdentity", "Version": "2011-06-15"}},
+        "secretsmanager": json_call | {"headers": {"X-Amz-Target": "secretsmanager.ListSecrets"}},
+        "kms": json_call | {"headers": {"X-Amz-Target": "TrentService.ListKeys"}},
+        "application-autoscaling": json_call
+        | {
+            "headers": {"X-Amz-Target": "AnyScaleFrontendService.DescribeScalableTargets"},
+            "data": '{"ServiceNamespace": "rds"}',
+        },
+        "s3": {"method": "GET"},
+    }.items():
+        scope = f"AKIAWARM/20260101/us-east-1/{name}/aws4_request"
+        headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+        headers |= call.pop("headers", {})
+        call = {"method": "POST", "base_url": f"http://{name}.us-east-1.amazonaws.com", "headers": headers} | call
+        answer = client.open("/", **call)
+        if answer.status_code != 200:
+            sys.exit(f"{name} does not answer: {answer.status} {answer.text}")
+    store.REGIONS.clear()
+    # What is there by now stays, and needs no copy in any process that only looks whether it is garbage.
+    gc.freeze()
+    return application
+
+
+def serve(port, pipe, say, application):
     """Never returns. It ends with the pipe."""
     SETTINGS.default_account = os.environ.pop("MOTO_ACCOUNT_ID", "123456789012")
     keys.configure()
-    application = Recorder(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Handler)
+    server = make_server("127.0.0.1", port, Recorder(application), threaded=True, request_handler=Handler)
     server.daemon_threads = True
     print(say(server), flush=True)
     threading.Thread(target=end_with, args=(pipe,), daemon=True).start()
@@ -212,6 +244,7 @@ def serve(port, pipe, say):
 
 
 def serve_many():
+    application = warm()
     # Nobody asks how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # The writing end is ours alone, so that all see our end.
@@ -221,14 +254,15 @@ def serve_many():
             os.close(ours)
             os.environ.update(json.loads(line))
             random.seed()
-            serve(0, pipe, lambda server: f"{server.port} {os.getpid()}")
+            serve(0, pipe, lambda server: f"{server.port} {os.getpid()}", application)
 
 
 def main():
     if sys.argv[1] == "--many":
         serve_many()
     else:
-        serve(int(sys.argv[1]), sys.stdin.fileno(), lambda server: server.port)
+        application = DomainDispatcherApplication(create_backend_app)
+        serve(int(sys.argv[1]), sys.stdin.fileno(), lambda server: server.port, application)
 
 
 if __name__ == "__main__":
