@@ -274,11 +274,24 @@ impl ReplicaSet {
         Ok(lock)
     }
 
-    /// Those that run, bear data, and are locked, are about to be, or cannot say.
+    /// Those that run, bear data, and are locked or about to be. One that cannot say at once is asked again: who just ceased to
+    /// be primary hangs up on everybody.
+    #[track_caller]
     pub(crate) fn locked(&self) -> Vec<usize> {
         let asked =
             (0..self.members.len()).filter(|at| self.members[*at].is_running() && !self.members[*at].arbiter);
-        asked.filter(|member| !self.lock(*member).is_ok_and(|lock| lock.is_none())).collect()
+        asked
+            .filter(|member| {
+                let mut lock = self.lock(*member);
+                until("it says whether it is locked", || {
+                    if lock.is_err() {
+                        lock = self.lock(*member);
+                    }
+                    lock.is_ok()
+                });
+                !lock.is_ok_and(|lock| lock.is_none())
+            })
+            .collect()
     }
 
     /// Those that certainly are.
