@@ -5,7 +5,11 @@ use std::{
     time::Instant,
 };
 
-use object_store::memory::InMemory;
+use object_store::{
+    ObjectStore,
+    memory::InMemory,
+    throttle::{ThrottleConfig, ThrottledStore},
+};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -14,12 +18,11 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(400);
 
 fn bucket() -> Ledger<ReadWrite> {
-    let place = Place::Bucket {
-        store: Arc::new(InMemory::new()),
-        prefix: "acme/prod".into(),
-        url: "s3://bucket/acme/prod".into(),
-    };
-    Ledger::at(place).with_life(SHORT)
+    bucket_in(Arc::new(InMemory::new())).with_life(SHORT)
+}
+
+fn bucket_in(store: Arc<dyn ObjectStore>) -> Ledger<ReadWrite> {
+    Ledger::at(Place::Bucket { store, prefix: "acme/prod".into(), url: "s3://bucket/acme/prod".into() })
 }
 
 fn holder(who: &str) -> Holder {
@@ -268,6 +271,17 @@ async fn a_holder_that_stood_still() {
     std::thread::sleep(SHORT * 2);
     assert!(lease.is_over());
     lease.release().await;
+}
+
+/// Nobody is told that a lease is his when others may have taken it already.
+#[tokio::test]
+async fn a_lease_that_is_over_when_it_is_granted() {
+    let life = SHORT / 10;
+    for (put, over) in [(life / 4, false), (life * 2, true)] {
+        let slow = ThrottleConfig { wait_put_per_call: put, ..ThrottleConfig::default() };
+        let ledger = bucket_in(Arc::new(ThrottledStore::new(InMemory::new(), slow))).with_life(life);
+        assert_eq!(refused(&ledger, Duration::ZERO).await, over, "{put:?}");
+    }
 }
 
 #[tokio::test]
