@@ -16,7 +16,7 @@ use super::{
     choose::Reasoned,
     command::Gate,
     guardian::{
-        BEGINNING, Process,
+        BEGINNING, Process, SEEN,
         protocol::{Cause, Event, Login, NotLocked, Order, Start},
     },
     outcome::{Outcome, Released, end, reason},
@@ -356,13 +356,16 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
             run.manifest.command.join(" ")
         ));
         // The guardian keeps the deadline. This one is for a guardian that hangs.
-        let limit = opened + self.start.max_lock + SILENCE;
+        let mut limit = opened + self.start.max_lock + SILENCE;
+        let mut ended = None;
         loop {
             let others = &mut self.others;
             let heard = tokio::select! {
-                status = self.gate.wait() => {
+                status = self.gate.wait(), if ended.is_none() => {
                     self.run.manifest.command_ms = Some(milliseconds(opened.elapsed()));
-                    return (Outcome::Ended(status), None);
+                    ended = Some(status);
+                    limit = Instant::now() + SEEN;
+                    continue;
                 }
                 event = self.guardian.next() => event.map_or(Heard::Gone, Heard::Event),
                 signal = &mut self.stop => Heard::Stop(signal),
@@ -386,8 +389,9 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
                 Heard::Event(Event::Released { gone, proof, unlocked_at, held }) => {
                     let released = Released { gone, proof, at: unlocked_at, held };
                     // It sees the end of the command as soon as we do.
-                    if let Some(status) = self.gate.ended() {
-                        self.run.manifest.command_ms = Some(milliseconds(opened.elapsed()));
+                    if let Some(status) = ended.or_else(|| self.gate.ended()) {
+                        let elapsed = || milliseconds(opened.elapsed());
+                        self.run.manifest.command_ms.get_or_insert_with(elapsed);
                         return (Outcome::Ended(status), Some(released));
                     }
                     let why = "the guardian has released the lock".into();
@@ -398,6 +402,9 @@ impl<S: FusedFuture<Output = u8>> Trial<'_, '_, S> {
                 Heard::Stop(signal) => return (Outcome::Signal(signal), None),
                 Heard::Gone => return (Outcome::GuardianDied, None),
                 Heard::Late => {
+                    if let Some(status) = ended {
+                        return (Outcome::Ended(status), None);
+                    }
                     self.guardian.kill().await;
                     return (Outcome::GuardianDied, None);
                 }

@@ -107,7 +107,8 @@ impl Member {
 
     /// By what the member is locked, and where it stands, in one question that costs it as little as can be. Needs `inprog`.
     pub async fn holding(&self, limit: Duration) -> Result<Holding, MongoError> {
-        let operations = doc! {"$currentOp": {"allUsers": true, "idleConnections": false}};
+        let all = doc! {"allUsers": true, "idleConnections": false, "idleSessions": false};
+        let operations = doc! {"$currentOp": all};
         let command = doc! {
             "aggregate": 1, "pipeline": [operations, {"$match": {"desc": answers::WORKER}}], "cursor": {},
         };

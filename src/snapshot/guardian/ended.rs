@@ -1,6 +1,13 @@
 //! The end of the snapshot command, as somebody sees it who has not started it.
 
+use std::time::Duration;
+
 use tokio::io::{Interest, unix::AsyncFd};
+
+/// How long the supervisor, who sees the end too, waits for the guardian to have acted on it: whatever it does sooner takes a
+/// processor from those who release the lock.
+pub(in super::super) const SEEN: Duration =
+    Duration::from_millis(if cfg!(target_os = "linux") { 10 } else { 0 });
 
 /// A handle on the command's process. Without one, on systems that have none, the supervisor's word has to do.
 pub(super) struct Command(Option<AsyncFd<std::os::fd::OwnedFd>>);
@@ -40,8 +47,6 @@ fn handle(_: i32) -> Option<std::os::fd::OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;

@@ -63,11 +63,11 @@ impl Guardian {
         }
         let told = granted.operation.zip(asked.term).map(|((t, i), term)| OpTime { t, i, term });
         let acquired = locked - asked.at;
-        self.speech.say(&Event::Granted { acquired, locked_at, applied: told }).await;
-        // Once it is said, so that nobody takes it for one that has not begun.
+        // First of all: the lock is held for as long as the command waits. Who never hears that it is granted ends the command.
         if told.is_some() {
             command::open(&self.gate, told);
         }
+        self.speech.say(&Event::Granted { acquired, locked_at, applied: told }).await;
         let mut held: Option<Held> = None;
         let (member, asked_for) = (self.unlock.clone(), ours.clone());
         let verifying = verified(&member, &asked_for, told);

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) use ended::SEEN;
 pub(super) use held::BEGINNING;
 use held::Until;
 use jiff::Timestamp;
