@@ -68,8 +68,8 @@ if ! has_postgres; then
 fi
 
 say "building infra"
-cargo build --release --locked
-infra=${CARGO_TARGET_DIR:-target}/release/infra
+cargo build --locked
+infra=${CARGO_TARGET_DIR:-target}/debug/infra
 [ -x "$infra" ] || die "the build left no $infra"
 
 run() {
