@@ -342,8 +342,14 @@ impl Ended<'_> {
     /// The snapshot command never ran, and no member was locked for a moment.
     #[track_caller]
     pub(super) fn untouched(&self) -> &Self {
-        assert!(!self.running.began(), "the command ran: {}", self.stderr);
+        self.never_began();
         assert_eq!(self.locks().iter().sum::<usize>(), 0, "something was locked: {}", self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn never_began(&self) -> &Self {
+        assert!(!self.running.began(), "the command ran: {}", self.stderr);
         self
     }
 
