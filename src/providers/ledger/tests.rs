@@ -276,10 +276,9 @@ async fn a_holder_that_stood_still() {
 /// Nobody is told that a lease is his when others may have taken it already.
 #[tokio::test]
 async fn a_lease_that_is_over_when_it_is_granted() {
-    let life = SHORT / 10;
-    for (put, over) in [(life / 4, false), (life * 2, true)] {
+    for (put, over) in [(SHORT / 8, false), (SHORT * 2, true)] {
         let slow = ThrottleConfig { wait_put_per_call: put, ..ThrottleConfig::default() };
-        let ledger = bucket_in(Arc::new(ThrottledStore::new(InMemory::new(), slow))).with_life(life);
+        let ledger = bucket_in(Arc::new(ThrottledStore::new(InMemory::new(), slow))).with_life(SHORT);
         assert_eq!(refused(&ledger, Duration::ZERO).await, over, "{put:?}");
     }
 }

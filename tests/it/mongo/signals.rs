@@ -90,7 +90,7 @@ fn the_unlock_comes_first() {
         running.signal(signal);
         let took = set.unlocked_within(Duration::from_secs(2));
         eprintln!("{signal}: unlocked after {took:?}");
-        assert!(took < Duration::from_millis(900), "{signal}: {took:?}");
+        assert!(took < Duration::from_millis(500), "{signal}: {took:?}");
         let code = if signal == Signal::SIGKILL { -9 } else { 128 + signal as i32 };
         running.wait().clean(code);
     }
