@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    duration::Duration,
-    names::{NameTemplates, ServiceNames},
-};
+use super::names::{NameTemplates, ServiceNames};
 
+mod backup;
 mod cluster;
+mod mongo;
 
+pub use backup::{AuroraBackup, BackupPolicy, Keep, MongoBackup};
 pub use cluster::{
     ApplyWhen, Autoscaling, Cluster, Connection, DatabaseInsights, LogExport, MasterAuth, Monitoring,
     PerformanceInsights, Scalar, Serverless, Storage, Tls,
 };
+pub use mongo::{MongoAuthentication, MongoCluster, MongoScram, MongoX509};
 
 /// One environment: all `*.yaml` of its folder, over what it extends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -181,53 +182,6 @@ pub struct PodIdentity {
     pub cluster_arn: String,
 }
 
-/// A MongoDB replica set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MongoCluster {
-    /// Connection string; a password in it belongs into a variable or a file.
-    pub uri: MachineValue,
-    /// Name of one of `backup_policies`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup_policy: Option<String>,
-    /// Host of the virtual machine by member (`host:port`). Default: the member's host name without the port.
-    #[serde(default)]
-    pub vm_hosts: BTreeMap<String, String>,
-    /// How services and people prove who they are. Default on AWS: `scram`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authentication: Option<MongoAuthentication>,
-}
-
-/// How users of a replica set prove who they are: exactly one of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum MongoAuthentication {
-    /// By passwords that are made by AWS, and lie in AWS Secrets Manager and nowhere else.
-    Scram(MongoScram),
-    /// By certificates that somebody else gives out.
-    X509(MongoX509),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MongoScram {
-    /// What the names of the secrets begin with. Default `infra/<environment>/mongo/<cluster>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[A-Za-z0-9+=.@_-]+(/[A-Za-z0-9+=.@_-]+)*$"), length(max = 400))]
-    pub secret_prefix: Option<String>,
-    /// Key of KMS for the secrets: alias, id or ARN. Without it the account's own key for Secrets Manager.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MongoX509 {
-    /// Subject of a user's certificate as MongoDB writes it (RFC 2253, the common name first), such as
-    /// `CN={name},OU=apps,O=acme`. `{name}` is filled in: `svc_<service>`, `dev_<person>`, `infra_backup`.
-    pub subject: String,
-}
-
 /// Most connections of logins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -351,73 +305,6 @@ pub enum All {
     All,
 }
 
-/// A backup policy: exactly one of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum BackupPolicy {
-    /// For Aurora clusters: continuous backup by AWS.
-    Aurora(AuroraBackup),
-    /// For MongoDB: consistent snapshots of a secondary's disks.
-    Mongo(MongoBackup),
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AuroraBackup {
-    /// How many days back the cluster can be restored.
-    #[schemars(range(min = 1, max = 35))]
-    pub retention_days: u8,
-    /// Daily, in UTC: `02:00-03:00`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"))]
-    pub window: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MongoBackup {
-    /// A snapshot is due when the last good one is this old.
-    pub every: Duration,
-    #[serde(default)]
-    pub keep: Keep,
-    /// Command that takes the snapshot; `{host}` is filled in.
-    #[serde(default = "make_vm_snapshot")]
-    pub snapshot_command: Vec<String>,
-    /// Command that deletes one; `{host}` and `{snapshot}` are filled in. Without it nothing is pruned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delete_command: Option<Vec<String>>,
-    /// The lock is released when this has passed, whatever the command does.
-    #[serde(default = "ten_minutes")]
-    pub max_lock: Duration,
-    /// A member further behind the primary than this is not snapshotted.
-    #[serde(default = "thirty_seconds")]
-    pub max_lag: Duration,
-    /// Also when writes with `w: majority` wait until the unlock, as with a primary, a secondary and an arbiter.
-    #[serde(default)]
-    pub allow_degraded: bool,
-}
-
-/// How many snapshots are kept; a snapshot stays when any of these keeps it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Keep {
-    /// The newest so many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<u32>,
-    /// The newest of each of the last so many hours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hourly: Option<u32>,
-    /// The newest of each of the last so many days.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub daily: Option<u32>,
-    /// The newest of each of the last so many weeks (ISO).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weekly: Option<u32>,
-    /// The newest of each of the last so many months (UTC).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monthly: Option<u32>,
-}
-
 /// What has been removed on purpose.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -451,16 +338,4 @@ pub enum RemovedData {
 
 fn yes() -> bool {
     true
-}
-
-fn make_vm_snapshot() -> Vec<String> {
-    vec!["make-vm-snapshot".into(), "{host}".into()]
-}
-
-fn ten_minutes() -> Duration {
-    Duration::from_secs(600)
-}
-
-fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
 }

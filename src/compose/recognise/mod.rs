@@ -13,6 +13,7 @@ mod servers;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

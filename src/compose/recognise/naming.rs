@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    people::Found,
-    shape::{Shape, find},
-};
+use super::{people::Found, shape::Shape, words::find};
 use crate::model::{
     environment::{ConnectionLimit, ConnectionLimits, Environment, Isolation},
     names::{GROUP, NameTemplates, Names, OF_SERVICE, PERSON, SERVICE, ServiceNames},

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Cluster, Remark,
-    naming::Convention,
-    shape::{Shape, key},
-};
+use super::{Cluster, Remark, naming::Convention, shape::Shape, words::key};
 use crate::{
     model::{
         environment::{Access, DeveloperGroup, Environment, Person, ServiceSelection},

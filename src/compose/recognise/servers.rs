@@ -1,6 +1,6 @@
 //! Clusters of an account that are not declared, as the YAML would declare them.
 
-use super::{Proposal, Remark, Survey, shape::key};
+use super::{Proposal, Remark, Survey, words::key};
 use crate::{
     compose::identifier,
     model::environment::{Cluster, Platform, Serverless},
