@@ -215,6 +215,22 @@ fn somebody_is_always_there() {
     }
 }
 
+/// A run that was killed has begun to make another instance the writer: the next one waits for that, and does not ask again.
+#[test]
+fn the_writer_changes_already() {
+    for polls in [8, 12] {
+        let cloud = Cloud::slow(polls);
+        let world = World::new(&cloud, REGIONS[0]);
+        world.declare(PHASES[0]);
+        let _ = world.run("apply", &Trouble::None).expect(0);
+        world.declare_without(PHASES[1], "no such part");
+        let when = When::Action("FailoverDBCluster", 1);
+        let killed = world.run("apply", &Trouble::Kill(when, Moment::After));
+        assert!(killed.ran.is_none(), "{killed:?}");
+        let _ = world.run("apply", &Trouble::None).expect(0);
+    }
+}
+
 /// A page of a gateway in place of what is asked for, however often: it says nothing about what there is.
 #[test]
 fn a_page_is_no_empty_account() {

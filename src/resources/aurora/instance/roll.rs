@@ -102,24 +102,26 @@ impl Aws<ReadWrite> {
         from: &str,
         progress: &dyn Fn(&str),
     ) -> Result<(), Error> {
-        let fleet = self.fleet().await?;
-        let Some(found) = fleet.cluster(cluster) else { return Ok(()) };
-        if !found.members.iter().any(|member| member.writer && member.instance == from) {
-            return Ok(());
-        }
-        let mut others: Vec<_> = (fleet.members(cluster))
-            .filter(|other| other.spec.identifier != from && other.status == "available")
-            .map(|other| (other.spec.promotion_tier, other.spec.identifier.clone()))
-            .collect();
-        others.sort_unstable();
-        let Some((_, to)) = others.first() else { return Ok(()) };
-        progress(&format!("making {to} the writer"));
         let mut tries = 0;
         loop {
+            // Looked at anew each time: what was under way may have been this very change, begun by a run that was killed.
+            let fleet = self.fleet().await?;
+            let Some(found) = fleet.cluster(cluster) else { return Ok(()) };
+            if !found.members.iter().any(|member| member.writer && member.instance == from) {
+                return Ok(());
+            }
+            let mut others: Vec<_> = (fleet.members(cluster))
+                .filter(|other| other.spec.identifier != from && other.status == "available")
+                .map(|other| (other.spec.promotion_tier, other.spec.identifier.clone()))
+                .collect();
+            others.sort_unstable();
+            let Some((_, to)) = others.first() else { return Ok(()) };
+            progress(&format!("making {to} the writer"));
             match self.fail_over(cluster, to).await {
                 Err(error) if is_busy(&error) && tries < 5 => {
                     tries += 1;
                     self.cluster_at_rest(cluster, &[], LIMIT, progress).await?;
+                    self.others_at_rest(cluster, from, progress).await?;
                 }
                 other => break other?,
             }
