@@ -63,7 +63,7 @@ impl Guardian {
         }
         let told = granted.operation.zip(asked.term).map(|((t, i), term)| OpTime { t, i, term });
         let acquired = locked - asked.at;
-        // First of all: the lock is held for as long as the command waits. Who never hears that it is granted ends the command.
+        // First of all: the lock is held for as long as the command waits. A supervisor that never hears of the grant ends it.
         if told.is_some() {
             command::open(&self.gate, told);
         }
