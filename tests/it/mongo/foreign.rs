@@ -36,6 +36,9 @@ fn before_we_begin() {
 fn at_the_same_moment() {
     for version in ["6.0.5", "6.0.27"] {
         let set = Layout::of(3).version(version).blockable().start();
+        // One that has just been copied from another refuses locks, also those that have waited.
+        set.fsync_lock(2);
+        assert_eq!(set.fsync_unlock(2), 0);
         let blocker = set.block(2, Duration::from_secs(20));
         let running = Run::of(&set).member(2).start();
         until("our lock waits", || set.lock(2).is_ok_and(|lock| lock.pending));

@@ -49,6 +49,9 @@ fn locks_are_seen_and_found_in_the_log() {
 fn pending_locks_are_seen() {
     let set = Layout::of(3).blockable().start();
     let secondary = 2;
+    // One that has just been copied from another refuses locks, also those that have waited.
+    set.fsync_lock(secondary);
+    assert_eq!(set.fsync_unlock(secondary), 0);
     let blocker = set.block(secondary, Duration::from_secs(2));
     set.begin(secondary, doc! {"fsync": 1, "lock": true});
     until("the lock waits", || set.lock(secondary).is_ok_and(|lock| lock.pending));

@@ -282,14 +282,12 @@ impl ReplicaSet {
             (0..self.members.len()).filter(|at| self.members[*at].is_running() && !self.members[*at].arbiter);
         asked
             .filter(|member| {
-                let mut lock = self.lock(*member);
+                let mut lock = None;
                 until("it says whether it is locked", || {
-                    if lock.is_err() {
-                        lock = self.lock(*member);
-                    }
-                    lock.is_ok()
+                    lock = self.lock(*member).ok();
+                    lock.is_some()
                 });
-                !lock.is_ok_and(|lock| lock.is_none())
+                lock.is_some_and(|lock| !lock.is_none())
             })
             .collect()
     }
